@@ -18,6 +18,8 @@ type Plan struct {
 	// not in Entries.
 	Failed Diagnostics
 	Notes  Diagnostics // warnings
+
+	cause error // why Failed is set, for the exit code; nil if it is not
 }
 
 // Entry is one line of a plan, with what stands beneath it.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"net"
 	"time"
 
@@ -9,8 +11,8 @@ import (
 	"github.com/etcdplay/etcdplay/engine/world"
 )
 
-// Run identity: kept in the journal, so that a resumed run computes the same
-// values.
+// Identity is the identity of a run: kept in the journal, so that a resumed run
+// computes the same values.
 type Identity struct {
 	ID        string // "20261122T095500Z-7f3a"
 	StartedAt time.Time
@@ -35,4 +37,54 @@ type Env struct {
 	Ask func(ctx context.Context, address, question string) (answer string, yes bool, err error)
 	// Now is the clock of events and of the journal; nothing is decided by it.
 	Now func() time.Time
+}
+
+// NewIdentity is the identity of a run that starts now: its ID is the moment in
+// UTC to the second and four random hex digits, "20261122T095500Z-7f3a".
+func NewIdentity(now time.Time, user string) (Identity, error) {
+	var b [2]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return Identity{}, err
+	}
+	now = now.UTC().Truncate(time.Second)
+	return Identity{ID: fmt.Sprintf("%s-%x", now.Format("20060102T150405Z"), b), StartedAt: now, User: user}, nil
+}
+
+// Invocation is how a run was called: what is needed to make its Program again.
+type Invocation struct {
+	Tool      string   `json:"tool"`      // version of etcdplay
+	Dir       string   `json:"dir"`       // working directory, absolute
+	Playbook  string   `json:"playbook"`  // path as given
+	Inventory string   `json:"inventory"` // path as given
+	Cluster   string   `json:"cluster"`   // name, where the inventory has several
+	Vars      []string `json:"vars"`      // --var as given; the caller leaves out sensitive values
+	VarsFiles []string `json:"vars_files"`
+}
+
+// RunOptions is what a run needs besides program and environment.
+type RunOptions struct {
+	StateDir    string // absolute; made if absent
+	AcceptDrift bool   // go on where the plan no longer agrees
+	// Stop, when closed, lets the running task finish, then runs rescue and
+	// always, and ends the run as interrupted: the first Ctrl-C. The second is
+	// the end of the run's context. May be nil.
+	Stop       <-chan struct{}
+	Invocation Invocation
+	// Copies are the source files as read, by name; the run's folder keeps them.
+	Copies map[string][]byte
+	// Scrub, if not nil, is applied to every text and event besides the values
+	// that the engine itself finds to be sensitive.
+	Scrub *Scrubber
+}
+
+// ResumeOptions is RunOptions for a resumed or aborted run.
+type ResumeOptions struct {
+	StateDir string
+	// AcceptChanges goes on although the playbook, a template or the inventory
+	// has changed, as long as every recorded task is still there with its type
+	// and in its order. It is recorded as an override.
+	AcceptChanges bool
+	Stop          <-chan struct{}
+	Invocation    Invocation
+	Scrub         *Scrubber
 }

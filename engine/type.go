@@ -95,6 +95,8 @@ type Result struct {
 	Type      cty.Type
 	Sensitive bool
 	Doc       string
+
+	nullable bool // its field is a pointer
 }
 
 // ResultType is the object type of a task's results, status included.
