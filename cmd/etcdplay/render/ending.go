@@ -1,0 +1,100 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+// remember keeps what the end of the run has to tell of a failure.
+func (r *Reporter) remember(ev engine.Event) {
+	switch {
+	case ev.Status != engine.OK && ev.Status != engine.Skipped && ev.Place == engine.InPhase:
+		r.failed = append(r.failed, ev)
+		r.phase = ev.Phase
+	case ev.Status == engine.OK && ev.Place == engine.InRescue:
+		r.mended = append(r.mended, ev.Address)
+	}
+}
+
+// summary is the end of a run for whoever asked for it: outputs, duration, and
+// how long the cluster stood without a member to spare.
+func (r *Reporter) summary(ev engine.Event) string {
+	var b strings.Builder
+	if len(r.outputs) > 0 {
+		b.WriteString("\n")
+		for _, o := range r.outputs {
+			b.WriteString(Output(o) + "\n")
+		}
+	}
+	b.WriteString("\n")
+	p := r.Screen.Paint
+	if ev.Status == engine.OK {
+		fmt.Fprintf(&b, "%s in %s.", p.green("Done"), Span(ev.Elapsed))
+	} else {
+		fmt.Fprintf(&b, "%s after %s.", p.red("Stopped"), Span(ev.Elapsed))
+	}
+	switch {
+	case ev.Exposed > 0:
+		fmt.Fprintf(&b, " The cluster could not have lost a member for %s.", Span(ev.Exposed))
+	case ev.Status == engine.OK:
+		b.WriteString(" At no time was the cluster unable to lose a member.")
+	}
+	b.WriteString("\n")
+	if ev.Message != "" {
+		b.WriteString(ev.Message + "\n")
+	}
+	return b.String()
+}
+
+// failure is what went wrong, where, what was done about it, and how to go on.
+func (r *Reporter) failure(ev engine.Event) string {
+	if ev.Status == engine.OK {
+		return ""
+	}
+	var b strings.Builder
+	for _, f := range r.failed {
+		b.WriteString("\n" + r.Failure(f))
+	}
+	if len(ev.Diagnostics) > 0 {
+		b.WriteString("\n" + r.Findings(ev.Diagnostics))
+	}
+	if len(r.mended) > 0 {
+		fmt.Fprintf(&b, "\n  Phase %q was rescued: %s.\n", r.phase, strings.Join(r.mended, ", "))
+	}
+	fmt.Fprintf(&b, "\n  Nothing further was done. After mending the cause:\n\n    etcdplay resume %s", ev.RunID)
+	if len(r.mended) > 0 {
+		fmt.Fprintf(&b, "      begins again with phase %q", r.phase)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// Failure is one failed task: its findings, and beneath their first line which
+// task it was, where, at which attempt and after how long.
+func (r *Reporter) Failure(ev engine.Event) string {
+	where := ev.Address + "  " + ev.Type
+	if ev.Host != "" {
+		where += " on " + ev.Host
+	}
+	if ev.Attempt > 0 {
+		where += fmt.Sprintf(", attempt %d", ev.Attempt)
+	}
+	where += ", " + seconds(ev.Elapsed)
+	ds := ev.Diagnostics
+	if len(ds) == 0 {
+		ds = engine.Diagnostics{{Severity: engine.Error, Summary: "Task " + string(ev.Status), Detail: ev.Message}}
+	}
+	first, rest, _ := strings.Cut(r.Findings(ds), "\n")
+	return first + "\n\n  " + where + "\n" + rest
+}
+
+// seconds is a duration in the words of a failure: "60 s", "0.3 s".
+func seconds(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}

@@ -1,0 +1,167 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+// The columns of a task's line: marker, number, effect, name. What is said of
+// the task stands beneath, below its effect's second letter or so: see beneath.
+const (
+	nameWidth = 28
+	beneath   = "                 "
+)
+
+// marker is the sign a reader runs down the margin with.
+func marker(e *engine.Entry) string {
+	switch {
+	case e.Kind == engine.CallEntry:
+		return ">"
+	case e.Skipped:
+		return "."
+	case e.Role == engine.Confirm:
+		return "?"
+	}
+	switch e.Effect {
+	case engine.Change:
+		return "~"
+	case engine.Destroy:
+		return "-"
+	}
+	return "="
+}
+
+// effectWord is the effect as the plan and the run call it.
+func effectWord(e *engine.Entry) string {
+	switch {
+	case e.Kind == engine.CallEntry:
+		return "playbook"
+	case e.Skipped:
+		return "skip"
+	case e.Role == engine.Confirm:
+		return "ask"
+	case e.Role == engine.Assert:
+		return "check"
+	case e.Effect == engine.Destroy:
+		return "DESTROY"
+	case e.Effect == engine.Control:
+		return "control"
+	}
+	return string(e.Effect)
+}
+
+// subject is what the task's line says last: its type and its host, or of a
+// check whether it holds.
+func subject(e *engine.Entry) string {
+	switch {
+	case e.Kind == engine.CallEntry || e.Skipped:
+		return ""
+	case e.Role == engine.Assert:
+		if e.Summary != "" {
+			return e.Summary
+		}
+		return "holds"
+	case e.Host != "":
+		return e.Type + " on " + e.Host
+	}
+	return e.Type
+}
+
+// head is the task's line. last is what ends it.
+func (p Paint) head(e *engine.Entry, last string) string {
+	name := e.Name
+	if e.Perhaps {
+		name += " (perhaps)"
+	}
+	line := fmt.Sprintf("  %s %2d  %s %s %s",
+		p.effect(e.Effect, marker(e)), e.Number,
+		p.effect(e.Effect, fmt.Sprintf("%-8s", effectWord(e))),
+		fmt.Sprintf("%-*s", nameWidth, name), last)
+	return strings.TrimRight(line, " ")
+}
+
+// below is what stands beneath the task's line, without indentation.
+func (p Paint) below(e *engine.Entry) []string {
+	if e.Skipped {
+		return nil
+	}
+	var lines []string
+	if e.Summary != "" && e.Role != engine.Assert {
+		lines = append(lines, source(e)+e.Summary)
+	}
+	if e.Diff != nil {
+		if e.Diff.Action != "" && e.Diff.Action != e.Summary {
+			lines = append(lines, e.Diff.Action)
+		}
+		if e.Diff.Path != "" {
+			lines = append(lines, "  path = "+e.Diff.Path)
+		}
+	}
+	lines = append(lines, details(e.Details)...)
+	if e.Diff != nil {
+		lines = append(lines, p.diff(e.Diff)...)
+	}
+	if q := Quorum(e.Before, e.After); q != "" {
+		lines = append(lines, q)
+	}
+	for _, c := range e.Verdict.Checks {
+		if !c.Holds {
+			lines = append(lines, p.red("refused by "+c.ID+": "+c.Text))
+		}
+	}
+	if len(e.Waits) > 0 {
+		lines = append(lines, "waits for "+strings.Join(e.Waits, ", "))
+	}
+	return append(lines, e.Checks...)
+}
+
+// source says where a read's answer is from, where it is not from the cluster.
+func source(e *engine.Entry) string {
+	switch {
+	case e.ByModel && !strings.HasPrefix(e.Summary, "by the model"):
+		return "by the model: "
+	case e.Later && !strings.HasPrefix(e.Summary, "told during the run"):
+		return "told during the run: "
+	}
+	return ""
+}
+
+func details(ds []engine.Detail) []string {
+	width := 0
+	for _, d := range ds {
+		width = max(width, len(d.Name))
+	}
+	var lines []string
+	for _, d := range ds {
+		lines = append(lines, fmt.Sprintf("  %-*s = %s", width, d.Name, d.Value))
+	}
+	return lines
+}
+
+// diff is the lines of the file that change, and no others.
+func (p Paint) diff(d *engine.Diff) []string {
+	before, after := d.Before, d.After
+	if !d.Exists {
+		before = ""
+	}
+	if d.Removed {
+		after = ""
+	}
+	var lines []string
+	text := string(diff.Diff("before", []byte(before), "after", []byte(after)))
+	_, text, _ = strings.Cut(text, "\n+++ after\n")
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "-"):
+			lines = append(lines, "  "+p.red("- "+line[1:]))
+		case strings.HasPrefix(line, "+"):
+			lines = append(lines, "  "+p.green("+ "+line[1:]))
+		}
+	}
+	return lines
+}

@@ -1,0 +1,122 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+// Plan is the text of a plan, from its title to its outputs and counts. last is
+// what the title ends with: that this is a dry run, or which run it would be.
+// What would stop the run is not in it; the findings are printed after it, with
+// their source.
+func (p Paint) Plan(plan *engine.Plan, last string) string {
+	w := planWriter{Paint: p}
+	w.line("", p.bold(Title(plan.Program))+strings.Repeat(" ", 32)+last)
+	for i := range plan.Entries {
+		w.entry(&plan.Entries[i])
+	}
+	if len(plan.Failed) > 0 {
+		return w.text.String()
+	}
+	w.outputs(plan.Outputs)
+	w.line("", "")
+	w.line("", p.bold(Counts(plan.Counts)))
+	return w.text.String()
+}
+
+// Title names a program and what it works on.
+func Title(pr *engine.Program) string {
+	words := []string{"Playbook", pr.Name}
+	if pr.Version != "" {
+		words = append(words, pr.Version)
+	}
+	if pr.Cluster.Name != "" {
+		words = append(words, "on cluster", pr.Cluster.Name)
+	}
+	return strings.Join(words, " ")
+}
+
+// Counts sums up a plan in one sentence.
+func Counts(c engine.Counts) string {
+	return fmt.Sprintf("%s, %s, %s, %d destructive, %s.",
+		count(c.Reads, "read"), count(c.Checks, "check"), count(c.Changes, "change"),
+		c.Destructive, count(c.Questions, "question"))
+}
+
+// maxDepth is more than playbooks may call each other.
+const maxDepth = 16
+
+// planWriter remembers just enough of what stands above to set the headings.
+type planWriter struct {
+	Paint
+	text   strings.Builder
+	depth  int
+	places [maxDepth]engine.Place // by depth: the part of its phase that the last task stood in
+	begun  bool                   // something stands above that a task may follow directly
+}
+
+func (w *planWriter) line(indent, s string) {
+	w.text.WriteString(strings.TrimRight(indent+s, " "))
+	w.text.WriteByte('\n')
+}
+
+func (w *planWriter) entry(e *engine.Entry) {
+	indent := strings.Repeat("    ", e.Depth)
+	if e.Kind == engine.PhaseEntry {
+		w.phase(indent, e)
+		return
+	}
+	if e.Depth < w.depth || !w.begun {
+		w.line("", "")
+	}
+	if e.Place != w.places[e.Depth] {
+		switch e.Place {
+		case engine.InRescue:
+			w.line(indent, "  if this phase fails:")
+		case engine.InAlways:
+			w.line(indent, "  in any case, at the end:")
+		}
+	}
+	w.depth, w.places[e.Depth], w.begun = e.Depth, e.Place, true
+	w.line(indent, w.head(e, subject(e)))
+	for _, s := range w.below(e) {
+		w.line(indent+beneath, s)
+	}
+}
+
+func (w *planWriter) phase(indent string, e *engine.Entry) {
+	w.depth, w.places[e.Depth], w.begun = e.Depth, engine.InPhase, true
+	w.line("", "")
+	if e.Name == "" {
+		return
+	}
+	name := "Phase " + e.Name
+	switch {
+	case e.Skipped:
+		name += " (skipped)"
+	case e.Perhaps:
+		name += " (perhaps)"
+	}
+	w.line(indent, w.bold(name))
+}
+
+func (w *planWriter) outputs(outs []engine.PlannedOutput) {
+	if len(outs) == 0 {
+		return
+	}
+	w.line("", "")
+	for _, o := range outs {
+		w.line("", Output(o))
+	}
+}
+
+// Output is one output on one line.
+func Output(o engine.PlannedOutput) string {
+	value := "(sensitive)"
+	if !o.Sensitive {
+		value = Value(o.Value, o.Waits)
+	}
+	return "Output " + o.Name + " = " + value
+}

@@ -1,0 +1,315 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+// A plain output (a file, a pipe, a CI log) hears of a waiting task this often.
+const plainEvery = 5 * time.Second
+
+// Reporter shows a run as it happens: one line for each task that ends, and
+// until then what it waits for. Its Event wants the events in order, one at a
+// time; Tick may come from another goroutine.
+type Reporter struct {
+	Screen *Screen
+	// Findings writes diagnostics with their source.
+	Findings func(engine.Diagnostics) string
+
+	mu      sync.Mutex
+	entries map[string]*engine.Entry // by address, of the tasks that run
+	running []*live                  // in the order of their start
+	place   engine.Place
+	outputs []engine.PlannedOutput
+	failed  []engine.Event // ends of tasks that failed outside rescue and always
+	mended  []string       // addresses of rescue tasks that have run since
+	phase   string         // that the failure happened in
+}
+
+// live is a task that runs now.
+type live struct {
+	entry       *engine.Entry
+	since, told time.Time
+	waiting     string
+	done, total int64 // bytes
+	bar         *progressbar.ProgressBar
+}
+
+// Event shows one event.
+func (r *Reporter) Event(ev engine.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.Screen
+	switch ev.Kind {
+	case engine.RunStart:
+		s.Print(r.begin(ev))
+	case engine.PhaseStart:
+		r.place = engine.InPhase
+		s.Print(r.heading(ev))
+	case engine.TaskStart:
+		r.start(ev)
+	case engine.TaskProgress:
+		r.progress(ev)
+	case engine.TaskEnd:
+		r.end(ev)
+	case engine.PhaseEnd:
+		if ev.Status != engine.OK && ev.Status != engine.Skipped {
+			s.Print(fmt.Sprintf("Phase %s: %s\n", ev.Phase, phaseStatus(ev)))
+		}
+	case engine.Finding:
+		s.Tell(r.Findings(ev.Diagnostics))
+	case engine.OutputsKnown:
+		r.outputs = ev.Outputs
+	case engine.Summary:
+		s.Show("")
+		s.Print(r.summary(ev))
+		s.Tell(r.failure(ev))
+	}
+	r.draw(ev.Time)
+}
+
+// Tick redraws the live line, for its clock.
+func (r *Reporter) Tick(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draw(now)
+}
+
+func (r *Reporter) begin(ev engine.Event) string {
+	if ev.Message == "" {
+		return "Run " + ev.RunID + "\n"
+	}
+	return r.Screen.Paint.bold(ev.Message) + "\n"
+}
+
+func (r *Reporter) heading(ev engine.Event) string {
+	if ev.Phase == "" {
+		return "\n"
+	}
+	return "\n" + r.Screen.Paint.bold("Phase "+ev.Phase) + "\n"
+}
+
+func phaseStatus(ev engine.Event) string {
+	word := map[engine.Status]string{
+		engine.Failed:      "failed",
+		engine.Rescued:     "failed, and was rescued",
+		engine.UnknownEnd:  "left open: the effect of its last task is not known",
+		engine.Interrupted: "interrupted",
+		engine.Refused:     "refused",
+	}[ev.Status]
+	if word == "" {
+		word = string(ev.Status)
+	}
+	if ev.Message != "" {
+		word += " (" + ev.Message + ")"
+	}
+	return word
+}
+
+func (r *Reporter) start(ev engine.Event) {
+	e := ev.Entry
+	if e == nil {
+		e = &engine.Entry{
+			Kind: engine.TaskEntry, Address: ev.Address, Name: ev.Address,
+			Type: ev.Type, Effect: ev.Effect, Host: ev.Host,
+		}
+	}
+	if r.entries == nil {
+		r.entries = map[string]*engine.Entry{}
+	}
+	r.entries[ev.Address] = e
+	r.running = append(r.running, &live{entry: e, since: ev.Time, told: ev.Time})
+}
+
+func (r *Reporter) progress(ev engine.Event) {
+	for _, l := range r.running {
+		if l.entry != r.entries[ev.Address] {
+			continue
+		}
+		if ev.Message != "" {
+			l.waiting = ev.Message
+		}
+		if ev.Total > 0 || ev.Done > 0 {
+			l.done, l.total = ev.Done, ev.Total
+		}
+		if !r.Screen.Live && ev.Time.Sub(l.told) >= plainEvery {
+			l.told = ev.Time
+			r.Screen.Tell(beneath + l.text(ev.Time) + "\n")
+		}
+	}
+}
+
+func (r *Reporter) end(ev engine.Event) {
+	e := r.entries[ev.Address]
+	if e == nil {
+		r.start(ev)
+		e = r.entries[ev.Address]
+	}
+	r.running = deleteLive(r.running, e)
+	delete(r.entries, ev.Address)
+
+	shown := *e
+	shown.Perhaps = false
+	shown.Skipped = ev.Status == engine.Skipped
+	indent := strings.Repeat("    ", e.Depth)
+	var b strings.Builder
+	if place := ev.Place; place != r.place {
+		switch place {
+		case engine.InRescue:
+			b.WriteString(indent + "  since this phase failed:\n")
+		case engine.InAlways:
+			b.WriteString(indent + "  in any case, at the end:\n")
+		}
+		r.place = place
+	}
+	b.WriteString(indent + r.Screen.Paint.head(&shown, r.ending(&shown, ev)) + "\n")
+	r.remember(ev)
+	for _, line := range r.endLines(&shown, ev) {
+		b.WriteString(indent + beneath + line + "\n")
+	}
+	r.Screen.Print(b.String())
+}
+
+func deleteLive(running []*live, e *engine.Entry) []*live {
+	var rest []*live
+	for _, l := range running {
+		if l.entry != e {
+			rest = append(rest, l)
+		}
+	}
+	return rest
+}
+
+// ending is what ends a finished task's line: what it was, and how it went.
+func (r *Reporter) ending(e *engine.Entry, ev engine.Event) string {
+	if e.Skipped {
+		return ""
+	}
+	p := r.Screen.Paint
+	what := subject(e)
+	if e.Role == engine.Assert && ev.Status == engine.OK {
+		what = "holds"
+	}
+	var how string
+	switch {
+	case ev.Status == engine.Failed || ev.Status == engine.Refused:
+		how = p.red(strings.ToUpper(string(ev.Status)) + " after " + Span(ev.Elapsed))
+	case ev.Status == engine.UnknownEnd:
+		how = p.red("UNKNOWN after " + Span(ev.Elapsed))
+	case ev.Status == engine.Interrupted:
+		how = p.yellow("interrupted after " + Span(ev.Elapsed))
+	case ev.How == engine.Recorded:
+		return fmt.Sprintf("%-34s %s", what, p.faint("done before"))
+	case ev.How == engine.Already:
+		how = p.faint("already so, " + Span(ev.Elapsed))
+	case ev.How == engine.Reconciled:
+		how = p.green("settled by looking, " + Span(ev.Elapsed))
+	default:
+		how = p.faint(Span(ev.Elapsed))
+	}
+	if ev.Attempt > 1 {
+		how += p.faint(fmt.Sprintf(", attempt %d", ev.Attempt))
+	}
+	return fmt.Sprintf("%-34s %s", what, how)
+}
+
+// endLines is what stands beneath a finished task's line.
+func (r *Reporter) endLines(e *engine.Entry, ev engine.Event) []string {
+	if e.Skipped || ev.How == engine.Recorded {
+		return nil
+	}
+	var lines []string
+	switch {
+	case e.Role == engine.Assert || e.Kind == engine.CallEntry:
+	case ev.Message != "":
+		lines = append(lines, ev.Message)
+	case e.Summary != "" && !e.ByModel && !e.Later:
+		lines = append(lines, e.Summary)
+	}
+	if q := Quorum(ev.Before, ev.After); q != "" {
+		lines = append(lines, q)
+	}
+	return lines
+}
+
+// draw shows the task that has run longest on the live line.
+func (r *Reporter) draw(now time.Time) {
+	if !r.Screen.Live {
+		return
+	}
+	if len(r.running) == 0 {
+		r.Screen.Show("")
+		return
+	}
+	l := r.running[0]
+	text := "  " + l.text(now)
+	if n := len(r.running) - 1; n > 0 {
+		text += fmt.Sprintf("  (and %s)", count(n, "other"))
+	}
+	if l.total > 0 {
+		text += "  " + l.progress()
+	}
+	r.Screen.Show(text)
+}
+
+// text is the running task in one line: name, host, clock, what it waits for.
+func (l *live) text(now time.Time) string {
+	parts := []string{l.entry.Name}
+	if l.entry.Host != "" {
+		parts = append(parts, "on "+l.entry.Host)
+	}
+	parts = append(parts, clock(now.Sub(l.since)))
+	switch {
+	case l.total > 0:
+		parts = append(parts, fmt.Sprintf("%d of %d bytes", l.done, l.total))
+	case l.done > 0:
+		parts = append(parts, fmt.Sprintf("%d bytes", l.done))
+	}
+	if l.waiting != "" {
+		parts = append(parts, l.waiting)
+	}
+	return strings.Join(parts, "  ")
+}
+
+// progress is the task's bar, with its rate and what is left.
+func (l *live) progress() string {
+	if l.bar == nil {
+		l.bar = progressbar.NewOptions64(l.total, progressbar.OptionSetWriter(io.Discard),
+			progressbar.OptionSetWidth(16), progressbar.OptionShowBytes(true))
+	}
+	// Set64 fails only above the total, which min rules out.
+	_ = l.bar.Set64(min(l.done, l.total))
+	return strings.TrimSpace(l.bar.String())
+}
+
+// clock is the time a task has run, in whole seconds.
+func clock(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	}
+	return Span(d.Truncate(time.Second))
+}
+
+// Span is a duration as a person says it: 12ms, 3.4s, 2m05s.
+func Span(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "0ms"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	d = d.Round(time.Second)
+	if h := d / time.Hour; h > 0 {
+		return fmt.Sprintf("%dh%02dm%02ds", h, d%time.Hour/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+}
