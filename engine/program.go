@@ -42,18 +42,21 @@ type Input struct {
 
 // Cluster is what the inventory says of the cluster that a run works on.
 type Cluster struct {
-	Name        string
-	Token       string
-	API         int    // 2 or 3
-	Scheme      string // http or https
-	Unit        string // systemd unit of a member
-	Dropin      string // file name of the drop-in that configures a member
-	DataDir     string
-	User        string // owner of the data directory
-	Group       string
-	ID          string   // expected cluster ID, hex; "" if the inventory does not pin it
-	Members     []string // host names, in their written order
-	Endpoints   []string // client URLs of the members, in that order
+	Name      string
+	Token     string
+	API       int    // 2 or 3
+	Scheme    string // http or https
+	Unit      string // systemd unit of a member
+	Dropin    string // file name of the drop-in that configures a member
+	DataDir   string
+	User      string // owner of the data directory
+	Group     string
+	ID        string   // expected cluster ID, hex; "" if the inventory does not pin it
+	Members   []string // host names, in their written order
+	Endpoints []string // client URLs of the members, in that order
+	// PeerURLs holds those of every host of the inventory, member or not, by the
+	// host's name. A member of the running cluster is found on its host by them.
+	PeerURLs    map[string][]string
 	RemoveRoots []string // the only directories below which a task may remove
 	TLS         TLS
 	Auth        Auth

@@ -71,11 +71,11 @@ func (h *Host) Move(from, to string) {
 		}
 	}
 	if _, ok := moved[to]; !ok {
-		_, origin, _ := h.Look(from)
-		if origin == "" {
-			origin = from
+		state, origin, _ := h.Look(from)
+		if state == Real {
+			state, origin = Moved, from
 		}
-		moved[to] = entry{state: Moved, origin: origin}
+		moved[to] = entry{state: state, origin: origin}
 	}
 	h.forget(from)
 	h.forget(to)

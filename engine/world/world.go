@@ -5,6 +5,7 @@
 package world
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -23,6 +24,11 @@ type Cluster struct {
 	Leader  string // member ID; empty when there is none
 	Version string // cluster version, for example "3.6.0"
 	Members []Member
+
+	// Inventory holds the peer URLs of every host of the inventory: by them a
+	// member is found on its host. Empty means that nothing is known of hosts.
+	Inventory map[string][]string
+	Unit      string // the systemd unit that a member runs as; "" if not known
 }
 
 // Health is what is known of one member's ability to serve.
@@ -44,6 +50,7 @@ type Member struct {
 	Learner    bool
 	Host       string // the inventory host that has these peer URLs; "" if none has
 	Planned    string // in a plan: the address of the task that adds it, since ID is not known
+	Given      string // the name it was added under, as long as it has not published one
 
 	Health    Health
 	Why       string        // when not Healthy: the reason, in one line
@@ -61,15 +68,20 @@ type Host struct {
 	Files *Files            // what a plan has written, moved and removed; nil if nothing
 }
 
-// Label is how a member is called in texts: its name, else its host, else its ID.
+// Label is how a member is called in texts: its name, else the name it was
+// given, else its host, its ID, its first peer URL.
 func (m Member) Label() string {
 	switch {
 	case m.Name != "":
 		return m.Name
+	case m.Given != "":
+		return m.Given
 	case m.Host != "":
 		return m.Host
 	case m.ID != "":
 		return m.ID
+	case len(m.PeerURLs) > 0:
+		return m.PeerURLs[0]
 	}
 	return "a member without a name"
 }
@@ -144,6 +156,7 @@ func (c *Cluster) Budget() Budget {
 func (w *World) Clone() *World {
 	c := &World{Cluster: w.Cluster, Hosts: map[string]*Host{}}
 	c.Cluster.Members = slices.Clone(w.Cluster.Members)
+	c.Cluster.Inventory = maps.Clone(w.Cluster.Inventory)
 	for i, m := range c.Cluster.Members {
 		c.Cluster.Members[i].PeerURLs = slices.Clone(m.PeerURLs)
 		c.Cluster.Members[i].ClientURLs = slices.Clone(m.ClientURLs)
