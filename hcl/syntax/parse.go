@@ -1,0 +1,183 @@
+// Package syntax turns the text of a playbook into a tree of what its author
+// wrote, every part with its place. It knows which blocks and arguments there
+// are, and nothing about task types, values or what names refer to.
+package syntax
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
+)
+
+// File is one parsed file of any kind.
+type File struct {
+	Name   string
+	Source []byte // as parsed: without byte order mark, lines ended by \n
+	Body   *hclsyntax.Body
+	Digest string // "sha256:…" over the tokens without comments and line breaks
+}
+
+// Parse reads the text of a playbook, an inventory or a file of values. It
+// never lets a text bring the process down, however it is nested. File is nil
+// if there is a finding.
+func Parse(filename string, src []byte) (*File, engine.Diagnostics) {
+	if strings.HasSuffix(filename, ".json") {
+		return nil, engine.Diagnostics{diag.Bare(diag.FileJSON, "JSON is not supported",
+			"%s: etcdplay reads HCL's native syntax only, since JSON cannot keep the order of unlike blocks. Write the file in HCL, named .hcl.", filename)}
+	}
+	src, ds := text(filename, src)
+	if ds != nil {
+		return nil, ds
+	}
+	// The findings of the lexer come again from the parser.
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
+	if ds := checkNesting(tokens); ds != nil {
+		return nil, ds
+	}
+	file, found := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	if found.HasErrors() {
+		return nil, syntaxFindings(src, file, found)
+	}
+	return &File{Name: filename, Source: src, Body: file.Body.(*hclsyntax.Body), Digest: digest(tokens)}, nil
+}
+
+// ParseExpression reads one expression, as it is given on a command line.
+func ParseExpression(filename string, src []byte) (hclsyntax.Expression, engine.Diagnostics) {
+	src, ds := text(filename, src)
+	if ds != nil {
+		return nil, ds
+	}
+	tokens, _ := hclsyntax.LexExpression(src, filename, hcl.InitialPos)
+	if ds := checkNesting(tokens); ds != nil {
+		return nil, ds
+	}
+	expr, found := hclsyntax.ParseExpression(src, filename, hcl.InitialPos)
+	if found.HasErrors() {
+		return nil, syntaxFindings(src, nil, found)
+	}
+	return expr, nil
+}
+
+// ParseTemplate reads the text of a template file.
+func ParseTemplate(filename string, src []byte) (hclsyntax.Expression, engine.Diagnostics) {
+	src, ds := text(filename, src)
+	if ds != nil {
+		return nil, ds
+	}
+	tokens, _ := hclsyntax.LexTemplate(src, filename, hcl.InitialPos)
+	if ds := checkNesting(tokens); ds != nil {
+		return nil, ds
+	}
+	expr, found := hclsyntax.ParseTemplate(src, filename, hcl.InitialPos)
+	if found.HasErrors() {
+		return nil, syntaxFindings(src, nil, found)
+	}
+	return expr, nil
+}
+
+// syntaxFindings takes over what the parser says, with better advice where a
+// mistake is well known. file, which may be nil, tells the block around it.
+func syntaxFindings(src []byte, file *hcl.File, found hcl.Diagnostics) engine.Diagnostics {
+	ds := diag.FromHCL(diag.Syntax, diag.Place{}, found)
+	for i, d := range ds {
+		if d.Subject == nil {
+			continue
+		}
+		if file != nil {
+			if body, ok := file.Body.(*hclsyntax.Body); ok {
+				ds[i].In = around(body, d.Subject.Start.Byte)
+			}
+		}
+		if d.Summary == "Attribute redefined" {
+			name := string(src[d.Subject.Start.Byte:d.Subject.End.Byte])
+			ds[i].Summary = "Argument given twice"
+			ds[i].Detail = "The argument " + name + " stands here already. Keep one of the two."
+		}
+		op := map[string]string{"and": "&&", "or": "||", "not": "!", "=": "=="}
+		word := string(src[d.Subject.Start.Byte:d.Subject.End.Byte])
+		if write, ok := op[word]; ok && (d.Summary == "Missing newline after argument" || strings.HasPrefix(d.Summary, "Invalid expression") || strings.HasPrefix(d.Summary, "Missing ") || strings.HasPrefix(d.Summary, "Unbalanced") || strings.HasPrefix(d.Summary, "Extra characters")) {
+			ds[i].Code = string(diag.NotAnOperator)
+			ds[i].Summary = "Not an operator"
+			ds[i].Detail = "There is no operator \"" + word + "\". Write " + write + "."
+		}
+	}
+	return diag.Sort(ds)
+}
+
+// around names the innermost block whose text holds the byte.
+func around(body *hclsyntax.Body, at int) string {
+	in := ""
+	for {
+		var inner *hclsyntax.Block
+		for _, b := range body.Blocks {
+			r := b.Range()
+			if r.Start.Byte <= at && (at < b.CloseBraceRange.End.Byte || b.CloseBraceRange.End.Byte == 0 || at < b.Body.EndRange.End.Byte) {
+				inner = b
+			}
+		}
+		if inner == nil {
+			return in
+		}
+		if len(inner.Labels) > 0 || in == "" {
+			in = title(inner)
+		}
+		body = inner.Body
+	}
+}
+
+// title is how a block is called in a finding: `task "systemd_unit" "stop"`.
+func title(b *hclsyntax.Block) string {
+	var s strings.Builder
+	s.WriteString(b.Type)
+	for _, l := range b.Labels {
+		s.WriteString(" \"" + l + "\"")
+	}
+	return s.String()
+}
+
+// header is the range of a block's type and labels, without its brace.
+func header(b *hclsyntax.Block) hcl.Range {
+	r := b.TypeRange
+	if n := len(b.LabelRanges); n > 0 {
+		r = hcl.RangeBetween(r, b.LabelRanges[n-1])
+	}
+	return r
+}
+
+// digest is over what counts: a comment that is reworded and a line that is
+// moved down do not change it.
+func digest(tokens hclsyntax.Tokens) string {
+	h := sha256.New()
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenComment, hclsyntax.TokenNewline, hclsyntax.TokenEOF:
+		default:
+			h.Write(t.Bytes)
+			h.Write([]byte{0})
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Same reports whether two texts have the same tokens but for comments' and
+// line breaks' place: what fmt must not change.
+func Same(a, b []byte) bool {
+	at, _ := hclsyntax.LexConfig(a, "", hcl.InitialPos)
+	bt, _ := hclsyntax.LexConfig(b, "", hcl.InitialPos)
+	if len(at) != len(bt) {
+		return false
+	}
+	for i := range at {
+		if at[i].Type != bt[i].Type || !bytes.Equal(bytes.TrimRight(at[i].Bytes, " \t\n"), bytes.TrimRight(bt[i].Bytes, " \t\n")) {
+			return false
+		}
+	}
+	return true
+}
