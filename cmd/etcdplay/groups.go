@@ -1,0 +1,15 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// groups is all commands, in the order of the help text.
+func (a *app) groups() []group {
+	return []group{
+		{"runs", "Runs:", []*cobra.Command{
+			a.runsCommand(), a.statusCommand(), a.reportCommand(),
+		}},
+		{"program", "This program:", []*cobra.Command{
+			a.versionCommand(), a.completionCommand(),
+		}},
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write the expected files of scripts anew")
+
+// TestMain makes this test binary the program itself when it is called by the
+// name etcdplay: scripts run it as a process of its own, and the sandbox
+// supervisors and etcd servers that it starts are this binary again.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"etcdplay": func() { main() },
+	})
+}
+
+// TestScripts runs testdata/scripts. Each file is what a user could have typed;
+// see testscript's documentation for the form. Beside its commands there are
+//
+//	cmpout FILE           the last stdout is FILE, run IDs and ports aside
+//	cmperr FILE           the same for stderr
+//	exits CODE etcdplay…  runs the program, which must end with that exit code
+//
+// and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
+// that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
+// state and sandboxes; what is left of a sandbox at its end is brought down.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "scripts"),
+		UpdateScripts:       *update,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: false,
+		Setup:               setUp,
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"cmpout": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
+			"cmperr": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
+		},
+	})
+}
+
+func setUp(env *testscript.Env) error {
+	for name, folder := range map[string]string{"HOME": "home", "XDG_STATE_HOME": "state", "TMPDIR": "tmp"} {
+		dir := filepath.Join(env.WorkDir, "."+folder)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		env.Setenv(name, dir)
+	}
+	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP"} {
+		env.Setenv(name, os.Getenv(name))
+	}
+	return nil
+}
+
+func condition(name string) (bool, error) {
+	switch version, isEtcd := strings.CutPrefix(name, "etcd:"); {
+	case name == "long":
+		return !testing.Short(), nil
+	case isEtcd:
+		_, err := os.Stat(filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), version, "etcd"))
+		return err == nil, nil
+	}
+	return false, nil
+}
+
+// varying is what differs from run to run, and what stands for it.
+var varying = []struct {
+	pattern *regexp.Regexp
+	stands  string
+}{
+	{regexp.MustCompile(`\d{8}T\d{6}Z-[0-9a-f]{4}`), "RUN"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`\b\d+(\.\d+)?m?s\b`), "TIME"},
+}
+
+// steady is text with all that varies replaced.
+func steady(ts *testscript.TestScript, text string) string {
+	text = strings.ReplaceAll(text, ts.Getenv("WORK"), "WORK")
+	for _, v := range varying {
+		text = v.pattern.ReplaceAllString(text, v.stands)
+	}
+	return text
+}
+
+func compare(ts *testscript.TestScript, neg bool, args []string, which string) {
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: cmpout FILE")
+	}
+	got, want := steady(ts, ts.ReadFile(which)), steady(ts, ts.ReadFile(args[0]))
+	if got == want {
+		return
+	}
+	if *update {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(got), 0o644))
+	}
+	ts.Fatalf("%s is not %s:\n%s\nwant:\n%s", which, args[0], got, want)
+}
+
+// exits runs a command that must end with the exit code given.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) {
+			ts.Fatalf("%v", err)
+		}
+		got = ended.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
