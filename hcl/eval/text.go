@@ -1,0 +1,199 @@
+package eval
+
+import (
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Bounds of Text: what a person still reads on one line of a terminal that
+// wraps. Longer strings and collections are cut, and say so.
+const (
+	maxTextString   = 2000 // bytes of one string
+	maxTextElements = 64   // of one collection
+	maxTextDigits   = 400  // of one number
+)
+
+// Text is v on one line, as it would be written in a playbook. Sensitive parts
+// are "(sensitive)", unknown parts are the given text, for example
+// "(known after task.add)", behind what is known of their beginning; with an
+// empty text they are "(unknown)".
+func Text(v cty.Value, unknown string) string {
+	if unknown == "" {
+		unknown = "(unknown)"
+	}
+	var b strings.Builder
+	writeText(&b, v, unknown)
+	return b.String()
+}
+
+func writeText(b *strings.Builder, v cty.Value, unknown string) {
+	switch ty := v.Type(); {
+	case v == cty.NilVal:
+		b.WriteString("null")
+	case v.IsMarked():
+		b.WriteString("(sensitive)")
+	case !v.IsKnown():
+		b.WriteString(unknownText(v, unknown))
+	case v.IsNull():
+		b.WriteString("null")
+	case ty == cty.String:
+		b.WriteString(stringText(v.AsString()))
+	case ty == cty.Number:
+		b.WriteString(numberText(v.AsBigFloat()))
+	case ty == cty.Bool:
+		b.WriteString(strconv.FormatBool(v.True()))
+	case isHost(ty) && plainName(v) != "":
+		b.WriteString("host[" + quote(plainName(v)) + "]")
+	case ty.IsListType(), ty.IsSetType(), ty.IsTupleType():
+		writeSequence(b, v, unknown)
+	case ty.IsMapType(), ty.IsObjectType():
+		writeMapping(b, v, unknown)
+	default:
+		b.WriteString("(" + ty.FriendlyName() + ")")
+	}
+}
+
+// plainName is the name of a host whose name is known and not sensitive.
+func plainName(host cty.Value) string {
+	name := host.GetAttr("name")
+	if name.IsMarked() || !name.IsKnown() || name.IsNull() {
+		return ""
+	}
+	return name.AsString()
+}
+
+func unknownText(v cty.Value, unknown string) string {
+	if v.Type() != cty.String {
+		return unknown
+	}
+	prefix := v.Range().StringPrefix()
+	if prefix == "" {
+		return unknown
+	}
+	return stringText(prefix) + "... " + unknown
+}
+
+func writeSequence(b *strings.Builder, v cty.Value, unknown string) {
+	b.WriteByte('[')
+	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == maxTextElements {
+			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
+			break
+		}
+		_, e := it.Element()
+		writeText(b, e, unknown)
+	}
+	b.WriteByte(']')
+}
+
+func writeMapping(b *strings.Builder, v cty.Value, unknown string) {
+	if v.LengthInt() == 0 {
+		b.WriteString("{}")
+		return
+	}
+	b.WriteString("{ ")
+	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == maxTextElements {
+			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
+			break
+		}
+		k, e := it.Element()
+		name := k.AsString()
+		if !hclsyntax.ValidIdentifier(name) {
+			name = quote(name)
+		}
+		b.WriteString(name + " = ")
+		writeText(b, e, unknown)
+	}
+	b.WriteString(" }")
+}
+
+func numberText(f *big.Float) string {
+	if f.IsInf() || f.MantExp(nil) > maxTextDigits*3 || f.MantExp(nil) < -maxTextDigits*3 {
+		return f.Text('g', 20)
+	}
+	return f.Text('f', -1)
+}
+
+func stringText(s string) string {
+	if len(s) <= maxTextString {
+		return quote(s)
+	}
+	cut := maxTextString
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return quote(s[:cut]) + "... (" + strconv.Itoa(len(s)) + " bytes)"
+}
+
+// quote is s as a string literal of the language, on one line and without
+// anything that would drive a terminal.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{"):
+			b.WriteRune(r)
+			b.WriteRune(r)
+		case r == utf8.RuneError || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			b.WriteString(`\U` + hexDigits(r, 8))
+		default:
+			b.WriteString(`\u` + hexDigits(r, 4))
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func hexDigits(r rune, width int) string {
+	s := strconv.FormatInt(int64(r), 16)
+	return strings.Repeat("0", max(width-len(s), 0)) + s
+}
+
+// Sentence makes text begin with a capital letter and end with a full stop.
+func Sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	r, n := utf8.DecodeRuneInString(text)
+	// A path or a quoted word stays as it was written.
+	if unicode.IsLower(r) && !strings.ContainsAny(firstWord(text), ".[(=") {
+		text = string(unicode.ToUpper(r)) + text[n:]
+	}
+	if !strings.ContainsAny(text[len(text)-1:], ".?!") {
+		text += "."
+	}
+	return text
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	return strings.TrimRight(word, ".,")
+}
+
+func trimLeft(s string) string { return strings.TrimLeft(s, " ") }
