@@ -56,8 +56,8 @@ func Define[A, S, R any](s Spec[A, S, R]) *Type {
 	switch {
 	case s.Name == "" || s.Doc == "":
 		bad("has no name or no doc")
-	case (s.Effect == Read) != (s.Report != nil):
-		bad("Report belongs to effect read, and only there")
+	case (s.Effect == Read || s.EffectOf != nil) != (s.Report != nil):
+		bad("Report belongs to effect read, and to a type whose arguments can make it one")
 	case s.Effect == Read && s.Observe == nil:
 		bad("a read needs Observe")
 	case s.Effect == Read && (s.Apply != nil || s.Settle != nil || s.Guard != nil):

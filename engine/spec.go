@@ -53,8 +53,8 @@ type Spec[A, S, R any] struct {
 	// Observe says what is. For a read type, R is made from S by Report.
 	Observe func(ctx context.Context, l Look, a A) (S, error)
 
-	// Report turns what a read type observed into its results. Only and always
-	// for effect Read.
+	// Report turns what a read observed into its results. Only and always for
+	// effect Read, and for a type whose EffectOf may say Read.
 	Report func(a A, s S) R
 
 	// Plan says what would be done and yields the results it predicts. It is

@@ -1,0 +1,256 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/world"
+)
+
+// Unit brings a unit into a state.
+func Unit() *engine.Type {
+	return engine.Define(engine.Spec[unitArgs, unitState, unitResults]{
+		Name: "systemd_unit",
+		Doc: "Brings a unit into a state: started, stopped or restarted. A unit that systemd keeps restarting after " +
+			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
+			"refused where the quorum needs it.",
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
+		Observe: observeUnit, Plan: planUnit, Guard: guardUnit, Apply: applyUnit,
+		Settle: settleUnit, Verify: verifyUnit, Advance: advanceUnit,
+	})
+}
+
+type unitArgs struct {
+	Unit          string `play:"unit,required,unit,nosecret" doc:"The unit, with its suffix."`
+	State         string `play:"state,required" enum:"started stopped restarted" doc:"What it shall be. With restarted it is always stopped and started."`
+	Wait          *bool  `play:"wait" doc:"Wait until it is active. A first member of a new cluster becomes active only with a quorum, so all have to be started with wait = false." default:"true"`
+	AllowDowntime bool   `play:"allow_downtime" doc:"Allow a stop or restart that costs the cluster its quorum." default:"false"`
+}
+
+func (a unitArgs) wait() bool { return a.Wait == nil || *a.Wait }
+
+type unitResults struct {
+	ActiveState  string `play:"active_state" doc:"active, inactive, failed, activating, …"`
+	Changed      bool   `play:"changed" doc:"Whether anything had to be done."`
+	InvocationID string `play:"invocation_id" doc:"Identifies this start of the unit; empty if it was never started."`
+	SubState     string `play:"sub_state" doc:"running, dead, auto-restart, …"`
+}
+
+type unitState struct {
+	Active     string `json:"active"` // ActiveState; "" if not looked at
+	Sub        string `json:"sub"`
+	Invocation string `json:"invocation"`
+	PID        int    `json:"pid"`
+	NeedReload bool   `json:"need_reload"`
+}
+
+// phase sorts what systemd says of a unit by what it means for a task.
+type phase int
+
+const (
+	stopped  phase = iota // at rest, no process; a failed unit is that too
+	running               // active
+	starting              // has a process that has not said yet that it is ready
+	looping               // has failed, and waits to be started again
+	stopping
+)
+
+func (s unitState) phase() phase {
+	switch s.Active {
+	case "active", "reloading", "refreshing":
+		return running
+	case "activating":
+		if s.Sub == "auto-restart" || s.Sub == "auto-restart-queued" {
+			return looping
+		}
+		return starting
+	case "inactive", "failed", "maintenance":
+		if s.PID == 0 {
+			return stopped
+		}
+	}
+	return stopping
+}
+
+// words is the state as a plan shows it.
+func (s unitState) words() string {
+	switch {
+	case s.phase() == running:
+		return "started"
+	case s.Active == "inactive":
+		return "stopped"
+	case s.Active == "failed":
+		return "failed"
+	}
+	return s.Active + " (" + s.Sub + ")"
+}
+
+// is reports whether the unit is as the arguments want it.
+func (s unitState) is(a unitArgs) bool {
+	switch a.State {
+	case "started":
+		return s.phase() == running || s.phase() == starting && !a.wait()
+	case "stopped":
+		return s.phase() == stopped
+	}
+	return false // restarted: always once more
+}
+
+func (s unitState) results(changed bool) unitResults {
+	return unitResults{ActiveState: s.Active, Changed: changed, InvocationID: s.Invocation, SubState: s.Sub}
+}
+
+func stateOf(u conn.Unit) unitState {
+	return unitState{Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload}
+}
+
+func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
+	u, err := describe(ctx, l.Host, a.Unit)
+	return stateOf(u), err
+}
+
+func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitResults) {
+	target := a.State
+	if p.Unknown["state"] {
+		target = "the state that is then known"
+	}
+	unknown := []string{"active_state", "invocation_id", "sub_state"}
+	if !p.Observed || p.Unknown["unit"] || p.Unknown["state"] {
+		return engine.Planned{
+			Needed: true, Summary: fmt.Sprintf("%s -> %s", a.Unit, target), Unknown: append(unknown, "changed"),
+		}, unitResults{}
+	}
+	was := s.words()
+	if h := p.World.Hosts[p.Host]; h != nil && h.Units[a.Unit] != "" {
+		was = h.Units[a.Unit]
+		s = map[string]unitState{
+			"started": {Active: "active", Sub: "running"}, "stopped": {Active: "inactive", Sub: "dead"},
+		}[was]
+	}
+	switch {
+	case s.is(a) && s.Active == "failed":
+		return engine.Planned{Summary: a.Unit + ": stopped already, it has failed"}, s.results(false)
+	case s.is(a):
+		return engine.Planned{Summary: fmt.Sprintf("%s: %s already", a.Unit, was)}, s.results(false)
+	}
+	planned := engine.Planned{Needed: true, Summary: fmt.Sprintf("%s: %s -> %s", a.Unit, was, target), Unknown: unknown}
+	if s.NeedReload && a.State != "stopped" {
+		planned.Details = append(planned.Details, engine.Detail{Name: "note", Value: "unit files have changed and systemd was not told; it will start with the old ones"})
+	}
+	if s.phase() == looping || s.phase() == stopping || s.phase() == starting {
+		planned.Unknown = append(planned.Unknown, "changed") // it may come to rest by itself
+	}
+	return planned, unitResults{Changed: true}
+}
+
+func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdict {
+	if a.State == "started" || a.State == "stopped" && s.is(a) {
+		return world.Verdict{}
+	}
+	return w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
+}
+
+func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (unitResults, error) {
+	if s.is(a) {
+		return s.results(false), nil
+	}
+	begun := time.Now()
+	var err error
+	switch a.State {
+	case "started":
+		if a.wait() {
+			h.Say("waiting until %s is active", a.Unit)
+		}
+		err = h.Host.Units().Start(ctx, a.Unit, a.wait())
+	case "stopped":
+		h.Say("waiting until %s has stopped", a.Unit)
+		err = h.Host.Units().Stop(ctx, a.Unit)
+	case "restarted":
+		err = h.Host.Units().Restart(ctx, a.Unit, a.wait())
+	}
+	if err != nil && a.State != "stopped" {
+		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, err)
+	}
+	if err != nil {
+		return unitResults{}, err
+	}
+	now, err := observeUnit(ctx, h.Look, a)
+	return now.results(true), err
+}
+
+func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState) (engine.Settlement, unitResults, error) {
+	var now unitState
+	err := engine.Poll(ctx, time.Second, func(ctx context.Context) (bool, error) {
+		var err error
+		if now, err = observeUnit(ctx, l, a); err != nil {
+			return false, err
+		}
+		return now.phase() != stopping && (now.phase() != starting || !a.wait()), nil
+	})
+	if now.Active == "" {
+		return "", unitResults{}, err
+	}
+	// A start that is still under way when the time is over is as good as none:
+	// starting it once more only waits for the same job.
+	switch {
+	case a.State == "restarted" && now.Invocation == before.Invocation:
+		if now.phase() == stopped && before.phase() != stopped {
+			return engine.Partial, unitResults{}, nil
+		}
+		return engine.NotDone, unitResults{}, nil
+	case a.State == "restarted" && now.phase() != running && (now.phase() != starting || a.wait()):
+		return engine.Partial, unitResults{}, nil
+	case a.State == "restarted", now.is(a):
+		return engine.Done, now.results(true), nil
+	}
+	return engine.NotDone, unitResults{}, nil
+}
+
+// steady is for how long a unit has to stay active under one InvocationID
+// before it counts as started: a process that dies of its configuration does so
+// within this time.
+const steady = 500 * time.Millisecond
+
+func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
+	begun := time.Now()
+	var invocation string
+	var from time.Time
+	err := engine.Poll(ctx, steady/2, func(ctx context.Context) (bool, error) {
+		s, err := observeUnit(ctx, l, a)
+		switch {
+		case err != nil:
+			return false, err
+		case a.State == "stopped" && s.phase() == stopping:
+			return false, fmt.Errorf("%s is still %s", a.Unit, s.words())
+		case a.State == "stopped" && s.phase() != stopped:
+			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
+		case a.State == "stopped":
+			return true, nil
+		case a.State == "restarted" && r.InvocationID != "" && s.phase() == running && s.Invocation != r.InvocationID:
+			invocation, from, r.InvocationID = s.Invocation, time.Now(), ""
+			return false, nil
+		case s.phase() == stopped:
+			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
+		case s.phase() == starting && !a.wait():
+			return true, nil
+		case s.phase() != running:
+			invocation = ""
+			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
+		case s.Invocation != invocation || invocation == "":
+			invocation, from = s.Invocation, time.Now()
+			return false, nil
+		}
+		return time.Since(from) >= steady, nil
+	})
+	if err != nil && a.State != "stopped" {
+		return notActive(ctx, l, a.Unit, begun, err)
+	}
+	return err
+}
+
+func advanceUnit(host, _ string, a unitArgs, _ unitResults, w *world.World) {
+	w.SetUnit(host, a.Unit, a.State)
+}

@@ -1,0 +1,17 @@
+// Package tasks lists all task types. What each does stands in the package of
+// its subject; nothing but this list knows them all.
+package tasks
+
+import (
+	"slices"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/tasks/control"
+	"github.com/etcdplay/etcdplay/tasks/file"
+	"github.com/etcdplay/etcdplay/tasks/systemd"
+)
+
+// Types lists every task type.
+func Types() []*engine.Type {
+	return slices.Concat(systemd.Types(), file.Types(), control.Types())
+}
