@@ -17,6 +17,6 @@ func Playbook() *engine.Type {
 }
 
 type playbookArgs struct {
-	Source string     `play:"source,required,nosecret" doc:"The playbook's file, relative to the file this is written in. It has to be written out, since it is read before anything runs."`
+	Source string    `play:"source,required,nosecret" doc:"The playbook's file, relative to the file this is written in. It has to be written out, since it is read before anything runs."`
 	With   cty.Value `play:"with" doc:"Values of its variables." default:"their defaults"`
 }

@@ -143,7 +143,7 @@ type owners struct{ users, groups string }
 func readOwners(ctx context.Context, r conn.Reader, want ...string) owners {
 	for _, w := range want {
 		if _, err := strconv.ParseUint(w, 10, 32); err == nil {
-			users, _ := r.ReadFile(ctx, "/etc/passwd")  // without it, no name has an id: see isUser
+			users, _ := r.ReadFile(ctx, "/etc/passwd") // without it, no name has an id: see isUser
 			groups, _ := r.ReadFile(ctx, "/etc/group")
 			return owners{string(users), string(groups)}
 		}

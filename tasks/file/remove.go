@@ -38,8 +38,8 @@ type removeState struct {
 	seen
 	Entries int      `json:"entries"` // directly in the directory
 	Allowed bool     `json:"allowed"` // within the roots
-	Roots   []string `json:"roots"` // nil only if not observed
-	Link    string   `json:"link"` // the first parent that is a symbolic link
+	Roots   []string `json:"roots"`   // nil only if not observed
+	Link    string   `json:"link"`    // the first parent that is a symbolic link
 }
 
 func checkRemove(a removeArgs) error {

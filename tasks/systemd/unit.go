@@ -33,10 +33,10 @@ type unitArgs struct {
 func (a unitArgs) wait() bool { return a.Wait == nil || *a.Wait }
 
 type unitResults struct {
-	ActiveState  string `play:"active_state" doc:"active, inactive, failed, activating, …"`
+	ActiveState  string `play:"active_state" doc:"What systemd calls its state: active, inactive, failed, activating, and so on."`
 	Changed      bool   `play:"changed" doc:"Whether anything had to be done."`
 	InvocationID string `play:"invocation_id" doc:"Identifies this start of the unit; empty if it was never started."`
-	SubState     string `play:"sub_state" doc:"running, dead, auto-restart, …"`
+	SubState     string `play:"sub_state" doc:"The state within that: running, dead, auto-restart, and so on."`
 }
 
 type unitState struct {

@@ -1,0 +1,296 @@
+package systemd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/world"
+)
+
+// Dropin writes or removes a drop-in of a unit.
+func Dropin() *engine.Type {
+	return engine.Define(engine.Spec[dropinArgs, dropinState, dropinResults]{
+		Name: "systemd_dropin",
+		Doc: "Writes or removes a drop-in of a unit, makes systemd read it, and checks that it has effect: that no later " +
+			"drop-in takes it back. The unit itself is not restarted. A drop-in that configures a member of the cluster is " +
+			"compared with the member list first.",
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true,
+		Check: checkDropin, Observe: observeDropin, Plan: planDropin, Guard: guardDropin, Apply: applyDropin,
+		Settle: settleDropin, Verify: verifyDropin, Advance: advanceDropin,
+	})
+}
+
+type dropinArgs struct {
+	Unit    string  `play:"unit,required,unit,nosecret" doc:"The unit, with its suffix."`
+	Name    string  `play:"name,required,filename,nosecret" doc:"The file's name; it has to end in .conf. Drop-ins take effect in the order of their names."`
+	Content *string `play:"content" doc:"The file's content; required unless state is absent." default:"none"`
+	State   *string `play:"state" enum:"present absent" doc:"Whether the drop-in shall be there." default:"present"`
+	Runtime bool    `play:"runtime" doc:"Put it into /run, where the next boot forgets it, instead of /etc." default:"false"`
+}
+
+func (a dropinArgs) absent() bool { return a.State != nil && *a.State == "absent" }
+
+func (a dropinArgs) content() string {
+	if a.Content == nil || a.absent() {
+		return ""
+	}
+	return *a.Content
+}
+
+// path is where the drop-in goes. Of equal names the one in /etc hides the one
+// in /run.
+func (a dropinArgs) path() string {
+	dir := "/etc/systemd/system"
+	if a.Runtime {
+		dir = "/run/systemd/system"
+	}
+	return path.Join(dir, a.Unit+".d", a.Name)
+}
+
+type dropinResults struct {
+	Changed bool   `play:"changed" doc:"Whether anything had to be done."`
+	Path    string `play:"path" doc:"The file."`
+	SHA256  string `play:"sha256" doc:"The SHA-256 of its content; empty if it is absent."`
+}
+
+func (a dropinArgs) results(changed bool) dropinResults {
+	r := dropinResults{Changed: changed, Path: a.path()}
+	if !a.absent() {
+		r.SHA256 = hash(a.content())
+	}
+	return r
+}
+
+// dropinMode lets everybody read a drop-in, as systemd does not keep it secret.
+const dropinMode fs.FileMode = 0o644
+
+type dropinState struct {
+	Exists     bool        `json:"exists"`
+	SHA256     string      `json:"sha256"` // of the file that is there; "" if none is
+	Mode       fs.FileMode `json:"mode"`
+	Dir        bool        `json:"dir"`  // the unit's folder of drop-ins is there
+	Load       string      `json:"load"` // LoadState; "" if not looked at
+	Loaded     bool        `json:"loaded"`
+	NeedReload bool        `json:"need_reload"`
+	// Configures says that the unit is the one that the cluster's members run as.
+	Configures bool   `json:"configures"`
+	Before     string `json:"-"` // the content: it may hold what no journal should
+}
+
+func checkDropin(a dropinArgs) error {
+	switch {
+	case !strings.HasSuffix(a.Name, ".conf"):
+		return &engine.ArgError{Arg: "name", Text: fmt.Sprintf("systemd ignores drop-ins that are not called *.conf; write %q.", a.Name+".conf")}
+	case a.absent() && a.Content != nil:
+		return &engine.ArgError{Arg: "content", Text: "A drop-in that shall be absent has no content; leave it out."}
+	case a.absent():
+		return nil
+	case a.Content == nil:
+		return &engine.ArgError{Arg: "content", Text: "Write what shall be in the drop-in, or state = \"absent\"."}
+	}
+	if _, err := parse(*a.Content); err != nil {
+		return &engine.ArgError{Arg: "content", Text: err.Error() + "."}
+	}
+	return nil
+}
+
+func observeDropin(ctx context.Context, l engine.Look, a dropinArgs) (s dropinState, err error) {
+	s.Configures = l.Cluster.Unit == a.Unit
+	u, err := l.Host.Unit(ctx, a.Unit)
+	switch {
+	case errors.Is(err, conn.ErrNoUnit):
+		s.Load = "not-found"
+	case err != nil:
+		return s, err
+	default:
+		s.Load, s.NeedReload = u.LoadState, u.NeedDaemonReload
+		for _, p := range u.DropInPaths {
+			s.Loaded = s.Loaded || p == a.path()
+		}
+	}
+	if i, err := l.Host.Stat(ctx, path.Dir(a.path())); err == nil {
+		s.Dir = i.Mode.IsDir()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	i, err := l.Host.Stat(ctx, a.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if !i.Mode.IsRegular() {
+		return s, fmt.Errorf("%s is not a plain file (%s); look at it, and remove it by hand", a.path(), i.Mode)
+	}
+	content, err := l.Host.ReadFile(ctx, a.path())
+	s.Exists, s.Mode, s.Before, s.SHA256 = true, i.Mode.Perm(), string(content), hash(string(content))
+	return s, err
+}
+
+// written reports whether the file is as the arguments want it.
+func (s dropinState) written(a dropinArgs) bool {
+	if a.absent() {
+		return !s.Exists
+	}
+	return s.Exists && s.SHA256 == hash(a.content()) && s.Mode == dropinMode
+}
+
+// loaded reports whether systemd has read what is there now. Of a unit that is
+// masked or missing it reads no drop-ins.
+func (s dropinState) loaded(a dropinArgs) bool {
+	return s.Load != "loaded" || !s.NeedReload && s.Loaded == !a.absent()
+}
+
+func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned, dropinResults) {
+	r := a.results(true)
+	if p.Unknown["unit"] || p.Unknown["name"] || p.Unknown["runtime"] || p.Unknown["state"] {
+		return engine.Planned{Needed: true, Summary: "written, then daemon-reload", Unknown: []string{"changed", "path", "sha256"}}, r
+	}
+	diff := &engine.Diff{Path: a.path(), Before: s.Before, After: a.content(), Exists: s.Exists, Removed: a.absent()}
+	planned := engine.Planned{Needed: true, Diff: diff}
+	real := true // what was observed still holds
+	if state, _, content := p.World.Hosts[p.Host].Look(a.path()); state == world.File {
+		real, diff.Exists, diff.Before = false, true, string(content)
+	} else if state == world.Absent {
+		real, diff.Exists, diff.Before = false, false, ""
+	}
+	if p.Unknown["content"] {
+		planned.Diff, planned.Unknown = nil, []string{"changed", "sha256"}
+		planned.Details = []engine.Detail{{Name: "path", Value: a.path()}}
+		planned.Summary = "written, then daemon-reload"
+		return planned, r
+	}
+	same := diff.Exists == !a.absent() && diff.Before == diff.After
+	switch {
+	case !p.Observed && real:
+		planned.Diff, planned.Unknown = nil, []string{"changed"}
+		planned.Details = []engine.Detail{{Name: "path", Value: a.path()}}
+		diff.Action = "written, then daemon-reload"
+	case same && (!real || s.written(a) && s.loaded(a)):
+		r.Changed = false
+		return engine.Planned{Summary: map[bool]string{false: "there already", true: "absent already"}[a.absent()]}, r
+	case same && s.written(a):
+		diff.Action = "daemon-reload"
+	case same:
+		diff.Action = fmt.Sprintf("mode %04o -> %04o, then daemon-reload", s.Mode, dropinMode)
+	case a.absent():
+		diff.Action = "remove, then daemon-reload"
+	case diff.Exists:
+		diff.Action = "update, then daemon-reload"
+	default:
+		diff.Action = "create, then daemon-reload"
+	}
+	planned.Summary = diff.Action
+	return planned, r
+}
+
+// guardDropin holds what configures a member against the member list: Q16 for
+// one that joins, Q17 for any.
+func guardDropin(_ string, a dropinArgs, s dropinState, w *world.World) (v world.Verdict) {
+	if s.Load == "not-found" && !a.absent() {
+		v.Checks = append(v.Checks, world.Check{
+			ID: "unit-exists", Text: "there is no unit " + a.Unit + " that the drop-in could change",
+			Help: "correct the name, or install the unit there first",
+		})
+	}
+	if !s.Configures || a.absent() {
+		return v
+	}
+	options, err := parse(a.content())
+	if err != nil {
+		return v // checkDropin has said so
+	}
+	m := memberIn(options)
+	if m.initialCluster != "" && m.state == "existing" && w.Cluster.Known {
+		v.Checks = append(v.Checks, w.Cluster.MayJoin(m.name, m.initialCluster, m.state).Checks...)
+	} else if m.initialCluster != "" {
+		v.Checks = append(v.Checks, m.ownName())
+	}
+	v.Checks = append(v.Checks, w.Cluster.MayConfigure(a.content()).Checks...)
+	return v
+}
+
+func applyDropin(ctx context.Context, h engine.Hands, a dropinArgs, s dropinState) (dropinResults, error) {
+	if s.written(a) && s.loaded(a) {
+		return a.results(false), nil
+	}
+	if err := writeDropin(ctx, h, a, s); err != nil {
+		return dropinResults{}, err
+	}
+	if err := h.Host.Units().Reload(ctx); err != nil {
+		return dropinResults{}, fmt.Errorf("daemon-reload: %w", err)
+	}
+	return a.results(true), inEffect(ctx, h.Host, a)
+}
+
+func writeDropin(ctx context.Context, h engine.Hands, a dropinArgs, s dropinState) error {
+	switch {
+	case s.written(a):
+		return nil
+	case a.absent():
+		return h.Host.Remove(ctx, a.path(), false)
+	}
+	if !s.Dir {
+		if err := h.Host.Mkdir(ctx, path.Dir(a.path()), conn.Attr{Mode: 0o755}); err != nil {
+			return err
+		}
+	}
+	return h.Host.WriteFile(ctx, a.path(), conn.File{
+		Content: strings.NewReader(a.content()), Size: int64(len(a.content())), SHA256: hash(a.content()),
+		Attr: conn.Attr{Mode: dropinMode},
+	})
+}
+
+func settleDropin(ctx context.Context, l engine.Look, a dropinArgs, before dropinState) (engine.Settlement, dropinResults, error) {
+	r := a.results(true)
+	now, err := observeDropin(ctx, l, a)
+	switch {
+	case err != nil:
+		return "", r, err
+	case now.written(a) && now.loaded(a):
+		return engine.Done, r, nil
+	case now.written(a):
+		return engine.Partial, r, nil
+	case now.Exists == before.Exists && now.SHA256 == before.SHA256 && now.Mode == before.Mode:
+		return engine.NotDone, r, nil
+	}
+	return engine.Conflict, r, nil
+}
+
+func verifyDropin(ctx context.Context, l engine.Look, a dropinArgs, _ dropinResults) error {
+	s, err := observeDropin(ctx, l, a)
+	switch {
+	case err != nil:
+		return err
+	case !s.written(a) && a.absent():
+		return fmt.Errorf("%s is still there", a.path())
+	case !s.written(a):
+		return fmt.Errorf("%s is not what was to be written", a.path())
+	}
+	return inEffect(ctx, l.Host, a)
+}
+
+func advanceDropin(host, _ string, a dropinArgs, _ dropinResults, w *world.World) {
+	switch {
+	case a.absent():
+		w.Host(host).Remove(a.path())
+	case a.Content == nil: // not known yet
+		w.Host(host).Write(a.path(), nil)
+	default:
+		w.Host(host).Write(a.path(), []byte(*a.Content))
+	}
+}
+
+func hash(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,141 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/unit"
+
+	"github.com/etcdplay/etcdplay/engine/conn"
+)
+
+// inEffect checks that systemd has read the drop-in and goes by it. A drop-in
+// can lie there, well written, and change nothing: systemd was not told, another
+// of the same name hides it, or a later one takes its settings back.
+func inEffect(ctx context.Context, r conn.Reader, a dropinArgs) error {
+	u, err := r.Unit(ctx, a.Unit)
+	switch {
+	case errors.Is(err, conn.ErrNoUnit) && a.absent():
+		return nil
+	case err != nil:
+		return err
+	case u.NeedDaemonReload:
+		return fmt.Errorf("systemd still has an older version of %s in mind (NeedDaemonReload)", a.Unit)
+	case u.LoadState != "loaded":
+		return nil // masked: none of its files count
+	}
+	at := slices.Index(u.DropInPaths, a.path())
+	switch {
+	case a.absent() && at < 0:
+		return nil
+	case a.absent():
+		return fmt.Errorf("systemd still reads %s", a.path())
+	case at < 0:
+		for _, p := range u.DropInPaths {
+			if path.Base(p) == a.Name {
+				return fmt.Errorf("%s has no effect: %s hides it", a.path(), p)
+			}
+		}
+		return fmt.Errorf("systemd does not read %s; it reads %s", a.path(), strings.Join(u.DropInPaths, ", "))
+	}
+	ours, err := parse(a.content())
+	if err != nil {
+		return err
+	}
+	for _, later := range u.DropInPaths[at+1:] {
+		if err := takenBack(ctx, r, ours, a.path(), later); err != nil {
+			return err
+		}
+	}
+	return compare(u, ours)
+}
+
+// takenBack reports what the later drop-in takes back of ours.
+func takenBack(ctx context.Context, r conn.Reader, ours []*unit.UnitOption, path, later string) error {
+	content, err := r.ReadFile(ctx, later)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	theirs, err := unit.DeserializeOptions(strings.NewReader(string(content)))
+	if err != nil {
+		return fmt.Errorf("%s, which comes after %s, is no unit file: %w", later, path, err)
+	}
+	mine, _, err := commands(ours)
+	if err != nil {
+		return err
+	}
+	for _, o := range theirs {
+		if o.Section == "Service" && o.Name == "ExecStart" && len(mine) > 0 {
+			return fmt.Errorf("%s comes after %s and changes its ExecStart=; remove it, or give ours a later name", later, path)
+		}
+	}
+	env, err := environment(ours)
+	if err != nil {
+		return err
+	}
+	over, err := environment(theirs)
+	if err != nil {
+		return fmt.Errorf("%s: %w", later, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if value, ok := over[name]; ok && value != env[name] {
+			return fmt.Errorf("%s comes after %s and sets %s to something else; remove it, or give ours a later name", later, path, name)
+		}
+	}
+	return nil
+}
+
+// compare holds what systemd says of the unit against the drop-in. What systemd
+// expands by itself (a specifier such as %n) is left out.
+func compare(u conn.Unit, ours []*unit.UnitOption) error {
+	mine, reset, err := commands(ours)
+	if err != nil {
+		return err
+	}
+	if reset && len(mine) != len(u.ExecStart) {
+		return fmt.Errorf("the drop-in has %d commands, and systemd runs %d", len(mine), len(u.ExecStart))
+	}
+	for _, argv := range mine {
+		argv = slices.Clone(argv)
+		argv[0] = strings.TrimLeft(argv[0], "@-:+!|")
+		if specified(argv) || strings.HasPrefix(mine[0][0], "@") {
+			continue
+		}
+		for i, w := range argv {
+			argv[i] = strings.ReplaceAll(w, "%%", "%")
+		}
+		if !slices.ContainsFunc(u.ExecStart, func(have []string) bool { return slices.Equal(have, argv) }) {
+			return fmt.Errorf("systemd does not run what the drop-in says; it runs %q", u.ExecStart)
+		}
+	}
+	env, err := environment(ours)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		value := strings.ReplaceAll(env[name], "%%", "%")
+		if !specified([]string{env[name]}) && !slices.Contains(u.Environment, name+"="+value) {
+			return fmt.Errorf("systemd does not set %s as the drop-in says", name)
+		}
+	}
+	return nil
+}
+
+// specified reports whether a word has a specifier of systemd in it.
+func specified(words []string) bool {
+	for _, w := range words {
+		if strings.Contains(strings.ReplaceAll(w, "%%", ""), "%") {
+			return true
+		}
+	}
+	return false
+}

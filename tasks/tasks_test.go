@@ -1,0 +1,77 @@
+package tasks
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+func TestTypesAreDocumented(t *testing.T) {
+	seen := map[string]bool{}
+	for _, typ := range Types() {
+		if seen[typ.Name] {
+			t.Errorf("%s is listed twice", typ.Name)
+		}
+		seen[typ.Name] = true
+		if !strings.HasSuffix(typ.Doc, ".") {
+			t.Errorf("%s: doc %q is no sentence", typ.Name, typ.Doc)
+		}
+		for _, a := range typ.Args {
+			if !strings.HasSuffix(a.Doc, ".") {
+				t.Errorf("%s: argument %s: doc %q is no sentence", typ.Name, a.Name, a.Doc)
+			}
+			if a.Required && a.Default != "" {
+				t.Errorf("%s: argument %s is required and has the default %q", typ.Name, a.Name, a.Default)
+			}
+		}
+		for _, r := range typ.Results {
+			if !strings.HasSuffix(r.Doc, ".") {
+				t.Errorf("%s: result %s: doc %q is no sentence", typ.Name, r.Name, r.Doc)
+			}
+		}
+	}
+}
+
+// TestTypesAreThoseOfTheLanguage holds names, places, effects and retry of the
+// types to what the language promises.
+func TestTypesAreThoseOfTheLanguage(t *testing.T) {
+	want := []string{
+		"assert control controller",
+		"chown change host retry",
+		"confirm control controller",
+		"directory change host retry",
+		"download change host retry",
+		"exec change either",
+		"move change host",
+		"playbook change controller",
+		"remove destroy host retry",
+		"stat read host retry",
+		"systemd_dropin change host retry",
+		"systemd_journal read host retry",
+		"systemd_unit change host retry",
+	}
+	var got []string
+	for _, typ := range Types() {
+		line := typ.Name + " " + string(typ.Effect) + " " + string(typ.Where)
+		if typ.Retryable {
+			line += " retry"
+		}
+		got = append(got, line)
+	}
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			t.Errorf("no type %q; got %q", line, got)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	want := map[string]engine.Role{"assert": engine.Assert, "confirm": engine.Confirm, "playbook": engine.Calls}
+	for _, typ := range Types() {
+		if typ.Role != want[typ.Name] {
+			t.Errorf("%s: role %q, want %q", typ.Name, typ.Role, want[typ.Name])
+		}
+	}
+}
