@@ -13,13 +13,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
 // MaxTemplate is the greatest size of a template file, in bytes.
@@ -134,8 +136,6 @@ func (t *Templates) load(dir, name string) (*Template, error) {
 		return nil, wrongf("the template %s cannot be read: %s", quote(name), reason(err))
 	case len(src) > MaxTemplate:
 		return nil, wrongf("the template %s is larger than %d MiB", quote(name), MaxTemplate>>20)
-	case !utf8.Valid(src):
-		return nil, wrongf("the template %s is not UTF-8 text", quote(name))
 	}
 	return parseTemplate(name, src)
 }
@@ -150,17 +150,9 @@ func reason(err error) string {
 }
 
 func parseTemplate(name string, src []byte) (*Template, error) {
-	start := hcl.InitialPos
-	tokens, diags := hclsyntax.LexTemplate(src, name, start)
-	if diags.HasErrors() {
-		return nil, templateError(name, diags)
-	}
-	if at, ok := TooDeep(tokens); ok {
-		return nil, wrongf("%s line %d is nested too deeply", name, at.Start.Line)
-	}
-	expr, diags := hclsyntax.ParseTemplate(src, name, start)
-	if diags.HasErrors() {
-		return nil, templateError(name, diags)
+	expr, found := syntax.ParseTemplate(name, src)
+	if found.HasErrors() {
+		return nil, foundIn(name, found)
 	}
 	sum := sha256.Sum256(src)
 	t := &Template{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), expr: expr, functions: Table(nil, "")}
@@ -175,6 +167,20 @@ func parseTemplate(name string, src []byte) (*Template, error) {
 		}
 	}
 	return t, nil
+}
+
+// foundIn is the first finding, in the form of templateError.
+func foundIn(name string, found engine.Diagnostics) error {
+	for _, d := range found {
+		if d.Severity != engine.Error {
+			continue
+		}
+		if d.Subject == nil {
+			return wrong(strings.TrimSuffix(d.Detail, "."))
+		}
+		return wrongf("%s line %d: %s; %s", name, d.Subject.Start.Line, d.Summary, strings.TrimSuffix(d.Detail, "."))
+	}
+	return nil
 }
 
 func templateError(name string, diags hcl.Diagnostics) error {
@@ -310,38 +316,4 @@ func unknownVars(tmpl *Template, ty cty.Type) (cty.Value, error) {
 		}
 	}
 	return cty.UnknownVal(cty.String), nil
-}
-
-// Depths that the parser, which is recursive, is allowed to reach.
-const (
-	maxBrackets  = 100
-	maxOperators = 1000 // between two brackets: each may be one level of the tree
-)
-
-// TooDeep finds the first token at which a file would nest deeper than a parser
-// without a limit of its own survives: brackets in brackets, or operators in a
-// row.
-func TooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
-	operators := []int{0}
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			if operators = append(operators, 0); len(operators) > maxBrackets {
-				return t.Range, true
-			}
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			if len(operators) > 1 {
-				operators = operators[:len(operators)-1]
-			}
-		case hclsyntax.TokenNewline, hclsyntax.TokenComma:
-			operators[len(operators)-1] = 0
-		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent,
-			hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenQuestion, hclsyntax.TokenColon, hclsyntax.TokenDot,
-			hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenGreaterThan, hclsyntax.TokenLessThan:
-			if operators[len(operators)-1]++; operators[len(operators)-1] > maxOperators {
-				return t.Range, true
-			}
-		}
-	}
-	return hcl.Range{}, false
 }

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -9,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // typeNames are the words of a type expression, for suggestions.
@@ -33,15 +33,8 @@ type typeReader struct {
 	found engine.Diagnostics
 }
 
-func (r *typeReader) fail(code, summary string, at hcl.Range, format string, args ...any) (cty.Type, *typeexpr.Defaults) {
-	where := sourceRange(at)
-	r.found = append(r.found, engine.Diagnostic{
-		Severity: engine.Error,
-		Code:     code,
-		Summary:  summary,
-		Detail:   fmt.Sprintf(format, args...),
-		Subject:  &where,
-	})
+func (r *typeReader) fail(code diag.Code, summary string, at hcl.Range, format string, args ...any) (cty.Type, *typeexpr.Defaults) {
+	r.found = append(r.found, diag.New(code, summary, at, diag.Place{}, format, args...))
 	return cty.DynamicPseudoType, nil
 }
 
@@ -51,7 +44,7 @@ func (r *typeReader) read(expr hcl.Expression) (cty.Type, *typeexpr.Defaults) {
 	}
 	call, diags := hcl.ExprCall(expr)
 	if diags.HasErrors() {
-		return r.fail(CodeNoSuchType, "Not a type", expr.Range(),
+		return r.fail(diag.BadType, "Not a type", expr.Range(),
 			"A type is string, number, bool or host, or list(...), set(...), map(...), tuple([...]) or object({ ... }).")
 	}
 	return r.readCall(call, expr.Range())
@@ -68,19 +61,19 @@ func (r *typeReader) readWord(word string, at hcl.Range) (cty.Type, *typeexpr.De
 	case "host":
 		return HostType, nil
 	case "any":
-		return r.fail(CodeTypeAny, "No type any", at,
+		return r.fail(diag.NoAnyType, "No type any", at,
 			"A variable needs a full type, so that a wrong value is found before the first task runs. For a record, write object({ name = string, ... }).")
 	case "list", "set", "map":
-		return r.fail(CodeTypeArguments, "Incomplete type", at,
+		return r.fail(diag.BadType, "Incomplete type", at,
 			"%s needs the type of its elements. Write for example %s(string).", word, word)
 	case "object":
-		return r.fail(CodeTypeArguments, "Incomplete type", at,
+		return r.fail(diag.BadType, "Incomplete type", at,
 			"object needs its attributes. Write for example object({ name = string }).")
 	case "tuple":
-		return r.fail(CodeTypeArguments, "Incomplete type", at,
+		return r.fail(diag.BadType, "Incomplete type", at,
 			"tuple needs the types of its elements. Write for example tuple([string, number]).")
 	}
-	return r.fail(CodeNoSuchType, "Unknown type", at, "There is no type %s.%s", quote(word), didYouMean(word, typeNames()))
+	return r.fail(diag.BadType, "Unknown type", at, "There is no type %s.%s", quote(word), didYouMean(word, typeNames()))
 }
 
 func (r *typeReader) readCall(call *hcl.StaticCall, at hcl.Range) (cty.Type, *typeexpr.Defaults) {
@@ -89,17 +82,17 @@ func (r *typeReader) readCall(call *hcl.StaticCall, at hcl.Range) (cty.Type, *ty
 		if call.Name == "any" {
 			return r.readWord("any", at)
 		}
-		return r.fail(CodeTypeArguments, "Too many arguments", call.ArgsRange, "The type %s takes no arguments.", call.Name)
+		return r.fail(diag.BadType, "Too many arguments", call.ArgsRange, "The type %s takes no arguments.", call.Name)
 	case "optional":
-		return r.fail(CodeOptionalMisplace, "Misplaced optional", call.NameRange,
+		return r.fail(diag.BadType, "Misplaced optional", call.NameRange,
 			"optional(...) stands only around the type of an attribute in object({ ... }).")
 	case "list", "set", "map", "tuple", "object":
 	default:
-		return r.fail(CodeNoSuchType, "Unknown type", call.NameRange,
+		return r.fail(diag.BadType, "Unknown type", call.NameRange,
 			"There is no type %s.%s", quote(call.Name), didYouMean(call.Name, typeNames()))
 	}
 	if len(call.Arguments) != 1 {
-		return r.fail(CodeTypeArguments, "Wrong number of arguments", call.ArgsRange, "%s takes exactly one argument.", call.Name)
+		return r.fail(diag.BadType, "Wrong number of arguments", call.ArgsRange, "%s takes exactly one argument.", call.Name)
 	}
 	arg := call.Arguments[0]
 	switch call.Name {
@@ -125,7 +118,7 @@ func (r *typeReader) readCall(call *hcl.StaticCall, at hcl.Range) (cty.Type, *ty
 func (r *typeReader) readTuple(arg hcl.Expression) (cty.Type, *typeexpr.Defaults) {
 	exprs, diags := hcl.ExprList(arg)
 	if diags.HasErrors() {
-		return r.fail(CodeTypeArguments, "Incomplete type", arg.Range(),
+		return r.fail(diag.BadType, "Incomplete type", arg.Range(),
 			"tuple takes a list of types. Write for example tuple([string, number]).")
 	}
 	types := make([]cty.Type, len(exprs))
@@ -144,7 +137,7 @@ func (r *typeReader) readTuple(arg hcl.Expression) (cty.Type, *typeexpr.Defaults
 func (r *typeReader) readObject(arg hcl.Expression) (cty.Type, *typeexpr.Defaults) {
 	pairs, diags := hcl.ExprMap(arg)
 	if diags.HasErrors() {
-		return r.fail(CodeTypeArguments, "Incomplete type", arg.Range(),
+		return r.fail(diag.BadType, "Incomplete type", arg.Range(),
 			"object takes its attributes in braces. Write for example object({ name = string }).")
 	}
 	types := map[string]cty.Type{}
@@ -154,11 +147,11 @@ func (r *typeReader) readObject(arg hcl.Expression) (cty.Type, *typeexpr.Default
 	for _, p := range pairs {
 		name := hcl.ExprAsKeyword(p.Key)
 		if name == "" {
-			r.fail(CodeTypeAttribute, "Not an attribute name", p.Key.Range(), "An attribute of an object type is a plain name, without quotes.")
+			r.fail(diag.BadType, "Not an attribute name", p.Key.Range(), "An attribute of an object type is a plain name, without quotes.")
 			continue
 		}
 		if _, twice := types[name]; twice {
-			r.fail(CodeTypeAttribute, "Attribute declared twice", p.Key.Range(), "The attribute %s is in this object type already.", quote(name))
+			r.fail(diag.BadType, "Attribute declared twice", p.Key.Range(), "The attribute %s is in this object type already.", quote(name))
 			continue
 		}
 		ty, d, def, isOptional := r.readAttribute(p.Value)
@@ -186,7 +179,7 @@ func (r *typeReader) readAttribute(expr hcl.Expression) (ty cty.Type, d *typeexp
 		return ty, d, cty.NilVal, false
 	}
 	if len(call.Arguments) < 1 || len(call.Arguments) > 2 {
-		ty, d = r.fail(CodeTypeArguments, "Wrong number of arguments", call.ArgsRange,
+		ty, d = r.fail(diag.BadType, "Wrong number of arguments", call.ArgsRange,
 			"optional takes a type, and after it a default if there is one.")
 		return ty, d, cty.NilVal, true
 	}
@@ -201,12 +194,12 @@ func (r *typeReader) readAttribute(expr hcl.Expression) (ty cty.Type, d *typeexp
 func (r *typeReader) readDefault(expr hcl.Expression, ty cty.Type, d *typeexpr.Defaults) cty.Value {
 	v, diags := expr.Value(&hcl.EvalContext{Functions: Table(nil, "")})
 	if diags.HasErrors() {
-		r.fail(CodeTypeDefault, "Unsuitable default", expr.Range(), "%s", diags[0].Detail)
+		r.fail(diag.BadType, "Unsuitable default", expr.Range(), "%s", diags[0].Detail)
 		return cty.NilVal
 	}
 	v, err := Strict(v, ty, d)
 	if err != nil {
-		r.fail(CodeTypeDefault, "Unsuitable default", expr.Range(), "%s", Sentence(err.Error()))
+		r.fail(diag.BadType, "Unsuitable default", expr.Range(), "%s", Sentence(err.Error()))
 		return cty.NilVal
 	}
 	return v
@@ -217,13 +210,4 @@ func defaultsOf(ty cty.Type, values map[string]cty.Value, children map[string]*t
 		return nil
 	}
 	return &typeexpr.Defaults{Type: ty, DefaultValues: values, Children: children}
-}
-
-// sourceRange is a range of the HCL library as the engine has it.
-func sourceRange(r hcl.Range) engine.Range {
-	return engine.Range{
-		File:  r.Filename,
-		Start: engine.Pos{Line: r.Start.Line, Column: r.Start.Column, Byte: r.Start.Byte},
-		End:   engine.Pos{Line: r.End.Line, Column: r.End.Column, Byte: r.End.Byte},
-	}
 }
