@@ -1,0 +1,156 @@
+#!/bin/bash
+# The lab: real hosts on this machine. Each is a container with a root file
+# system, a systemd, an sshd and a network namespace of its own; a bridge in one
+# more namespace, the hub, joins them with the addresses 10.240.0.N. Nothing of
+# it is reachable from outside the hub.
+#
+#   lab.sh up LAB ROOTFS ETCD N   boots N hosts; their files live in the folder LAB
+#   lab.sh boot LAB HOST          boots a host that was killed
+#   lab.sh kill LAB HOST          takes a host's power away
+#   lab.sh destroy LAB HOST       the same, and its disk is gone
+#   lab.sh exec LAB COMMAND…      runs a command inside the hub
+#   lab.sh down LAB               ends everything and removes LAB
+#
+# ETCD is a folder with the binaries etcd and etcdctl, seen on the hosts as
+# /opt/etcd. LAB/id is a key that root, core, ops and csh accept; LAB/known_hosts
+# has the hosts' keys.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+
+name() { basename "$1"; }
+hub() { echo "etcdplay-$(name "$1")"; }
+netns() { echo "etcdplay-$(name "$1")-$2"; }
+
+make_network() { # LAB HOST
+	local hub ns
+	hub=$(hub "$1") ns=$(netns "$1" "$2")
+	ip netns add "$ns"
+	ip link add "h$2" netns "$hub" type veth peer name host0 netns "$ns"
+	ip -n "$hub" link set "h$2" master br0 up
+	ip -n "$ns" addr add "10.240.0.$2/24" dev host0
+	ip -n "$ns" link set lo up
+	ip -n "$ns" link set host0 up
+}
+
+boot() { # LAB HOST
+	local lab=$1 host=$2 dir=$1/$2 ns
+	ns=$(netns "$lab" "$host")
+	mkdir -p "$dir/upper" "$dir/work" "$dir/root"
+	mountpoint -q "$dir/root" || mount -t overlay overlay \
+		-o "lowerdir=$(cat "$lab/rootfs"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+	if [ ! -e "$dir/root/etc/ssh/ssh_host_ed25519_key" ]; then
+		echo "demo-etcd-$host" >"$dir/root/etc/hostname"
+		echo "127.0.0.1 localhost demo-etcd-$host" >"$dir/root/etc/hosts"
+		systemd-id128 new >"$dir/root/etc/machine-id"
+		ssh-keygen -q -t ed25519 -N '' -f "$dir/root/etc/ssh/ssh_host_ed25519_key"
+		ssh-keygen -q -t ecdsa -N '' -f "$dir/root/etc/ssh/ssh_host_ecdsa_key"
+		local user home
+		for user in root core ops csh; do
+			home=$dir/root/home/$user
+			[ "$user" = root ] && home=$dir/root/root
+			install -d -m 0700 "$home/.ssh"
+			install -m 0600 "$lab/id.pub" "$home/.ssh/authorized_keys"
+			chroot "$dir/root" chown -R "$user:" "${home#"$dir/root"}/.ssh"
+		done
+		awk -v a="10.240.0.$host" '{print a, $1, $2}' "$dir/root/etc/ssh/ssh_host_ed25519_key.pub" >>"$lab/known_hosts"
+	fi
+	# nspawn must not inherit this script's output: whoever waits for it would wait for the host.
+	setsid systemd-nspawn --quiet --keep-unit --register=no --boot --console=pipe --link-journal=no \
+		--network-namespace-path="/run/netns/$ns" --bind-ro="$(cat "$lab/etcd"):/opt/etcd" \
+		-D "$dir/root" </dev/null >"$dir/console" 2>&1 &
+	echo $! >"$dir/pid"
+}
+
+await() { # LAB HOST: until its sshd answers
+	local n
+	for n in $(seq 300); do
+		if ip netns exec "$(hub "$1")" bash -c "exec 3<>/dev/tcp/10.240.0.$2/22 && read -r -t 2 line <&3 && [[ \$line == SSH-* ]]" 2>/dev/null; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	echo "host $2 did not boot:" >&2
+	tail -20 "$1/$2/console" >&2
+	return 1
+}
+
+poweroff() { # LAB HOST: the container's own PID 1 has to go, not only nspawn
+	local dir=$1/$2 pid child
+	[ -e "$dir/pid" ] || return 0
+	pid=$(cat "$dir/pid")
+	for child in $(cat "/proc/$pid/task/$pid/children" 2>/dev/null); do
+		kill -9 "$child" 2>/dev/null || true
+	done
+	kill -9 "$pid" 2>/dev/null || true
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+	rm -f "$dir/pid"
+}
+
+unmount() { # LAB HOST
+	local n
+	for n in $(seq 100); do
+		mountpoint -q "$1/$2/root" || return 0
+		umount -R "$1/$2/root" 2>/dev/null || sleep 0.05
+	done
+	umount -R -l "$1/$2/root"
+}
+
+hosts() { # LAB
+	local d
+	for d in "$1"/[0-9]*; do
+		[ -d "$d" ] && basename "$d"
+	done
+	return 0
+}
+
+case ${1:-} in
+up)
+	lab=$2
+	mkdir -p "$lab"
+	echo "$3" >"$lab/rootfs"
+	echo "$4" >"$lab/etcd"
+	: >"$lab/known_hosts"
+	ssh-keygen -q -t ed25519 -N '' -C lab -f "$lab/id"
+	ip netns add "$(hub "$lab")"
+	ip -n "$(hub "$lab")" link set lo up
+	ip -n "$(hub "$lab")" link add br0 type bridge
+	ip -n "$(hub "$lab")" addr add 10.240.0.254/24 dev br0
+	ip -n "$(hub "$lab")" link set br0 up
+	for host in $(seq "$5"); do
+		make_network "$lab" "$host"
+		boot "$lab" "$host"
+	done
+	for host in $(seq "$5"); do await "$lab" "$host"; done
+	;;
+boot)
+	boot "$2" "$3"
+	await "$2" "$3"
+	;;
+kill) poweroff "$2" "$3" ;;
+destroy)
+	poweroff "$2" "$3"
+	unmount "$2" "$3"
+	rm -rf "$2/$3/upper" "$2/$3/work"
+	;;
+exec)
+	ns=$(hub "$2")
+	shift 2
+	exec ip netns exec "$ns" "$@"
+	;;
+down)
+	lab=$2
+	for host in $(hosts "$lab"); do poweroff "$lab" "$host" & done
+	wait
+	for host in $(hosts "$lab"); do
+		unmount "$lab" "$host"
+		ip netns del "$(netns "$lab" "$host")" 2>/dev/null || true
+	done
+	ip netns del "$(hub "$lab")" 2>/dev/null || true
+	rm -rf "$lab"
+	;;
+*)
+	sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'
+	exit 2
+	;;
+esac
