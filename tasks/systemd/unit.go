@@ -140,8 +140,10 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 	if s.NeedReload && a.State != "stopped" {
 		planned.Details = append(planned.Details, engine.Detail{Name: "note", Value: "unit files have changed and systemd was not told; it will start with the old ones"})
 	}
-	if s.phase() == looping || s.phase() == stopping || s.phase() == starting {
-		planned.Unknown = append(planned.Unknown, "changed") // it may come to rest by itself
+	if a.State != "restarted" {
+		// It may get there by itself: a member that was removed from its cluster
+		// exits, and a unit that fails is started again.
+		planned.Unknown = append(planned.Unknown, "changed")
 	}
 	return planned, unitResults{Changed: true}
 }
