@@ -117,6 +117,8 @@ type Look struct {
 	// Dial connects to an address of the cluster, through whatever connection
 	// reaches it.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// DialFrom connects to an address as seen from a host of the inventory.
+	DialFrom func(ctx context.Context, host, addr string) (net.Conn, error)
 	// Say tells the operator what the task is waiting for. It may be called
 	// often; the last text counts.
 	Say func(format string, args ...any)
