@@ -1,0 +1,193 @@
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+// Bounds of single requests. The looks are short, because a dead member must
+// not hold up what is said about the others; a change waits a little longer than
+// the 7 s that a server with default timeouts takes to give up itself.
+const (
+	lookFor   = 2 * time.Second
+	changeFor = 8 * time.Second
+)
+
+// settleFor is how long after a lost answer a change may still arrive: etcd's
+// request timeout (5 s and two elections of 1 s), and one second more.
+const settleFor = 8 * time.Second
+
+// access is how the cluster is reached and who asks, worked out once per task.
+type access struct {
+	look      engine.Look
+	endpoints []string
+	via       string
+	tls       *tls.Config
+	password  string
+}
+
+// newAccess reads what the inventory names: files of TLS and the password.
+func newAccess(l engine.Look, r Reach) (*access, error) {
+	a := &access{look: l, endpoints: r.Endpoints}
+	if len(a.endpoints) == 0 {
+		a.endpoints = l.Cluster.Endpoints
+	}
+	if r.API == nil && l.Cluster.API == 2 {
+		return nil, errors.New("the inventory says that the cluster speaks API 2, and this type speaks API 3; use the etcd2_* types")
+	}
+	if len(a.endpoints) == 0 {
+		return nil, errors.New("there are no endpoints: neither the task nor the inventory's cluster has any")
+	}
+	if r.Via != nil {
+		if a.via = r.Via.Name; l.DialFrom == nil {
+			return nil, fmt.Errorf("cannot reach the cluster via host %s: hosts cannot be dialled from here", a.via)
+		}
+	}
+	var err error
+	if a.tls, err = clientTLS(l.Cluster.TLS); err != nil {
+		return nil, err
+	}
+	a.password, err = password(l.Cluster.Auth)
+	return a, err
+}
+
+// clientTLS reads the client's certificates; nil where the inventory names none.
+func clientTLS(files engine.TLS) (*tls.Config, error) {
+	if files == (engine.TLS{}) {
+		return nil, nil
+	}
+	info := transport.TLSInfo{TrustedCAFile: files.CAFile, CertFile: files.CertFile, KeyFile: files.KeyFile, Logger: zap.NewNop()}
+	config, err := info.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("client certificates of the inventory: %w", err)
+	}
+	return config, nil
+}
+
+// password reads the password of etcd's user; "" where there is no user.
+func password(auth engine.Auth) (string, error) {
+	switch {
+	case auth.Username == "":
+		return "", nil
+	case auth.PasswordEnv != "":
+		p, ok := os.LookupEnv(auth.PasswordEnv)
+		if !ok || p == "" {
+			return "", fmt.Errorf("the password of etcd's user %s belongs in the environment variable %s, which is not set", auth.Username, auth.PasswordEnv)
+		}
+		return p, nil
+	case auth.PasswordFile != "":
+		b, err := os.ReadFile(auth.PasswordFile)
+		if err != nil {
+			return "", fmt.Errorf("the password of etcd's user %s: %w", auth.Username, err)
+		}
+		return strings.TrimRight(string(b), "\r\n"), nil
+	}
+	return "", fmt.Errorf("the inventory names etcd's user %s, and neither password_env nor password_file", auth.Username)
+}
+
+func (a *access) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if a.via != "" {
+		return a.look.DialFrom(ctx, a.via, addr)
+	}
+	return a.look.Dial(ctx, addr)
+}
+
+// client speaks to exactly one endpoint, so that what it says is known to be
+// said by that one.
+type client struct {
+	*clientv3.Client
+	endpoint string
+
+	mu        sync.Mutex
+	connected bool  // at least once
+	failed    error // why the last dial did not connect
+}
+
+// open makes a client; nothing is dialled yet unless there is a user to log in.
+// Its life ends with ctx, and its goroutines with Close.
+func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
+	c := &client{endpoint: endpoint}
+	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := a.dial(ctx, addr)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failed = err
+		c.connected = c.connected || err == nil
+		return conn, err
+	}
+	var err error
+	c.Client, err = clientv3.New(clientv3.Config{
+		Endpoints:       []string{endpoint},
+		Context:         ctx,
+		DialTimeout:     lookFor, // bounds only the login
+		TLS:             a.tls,
+		Username:        a.look.Cluster.Auth.Username,
+		Password:        a.password,
+		Logger:          zap.NewNop(),
+		MaxUnaryRetries: 1, // who calls decides about another try
+		DialOptions:     []grpc.DialOption{grpc.WithContextDialer(dial)},
+	})
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return c, nil
+}
+
+// explain makes a dialError of the error of a request where nothing ever
+// connected, because that proves that the request was not sent. Once there was a
+// connection, a later failure to dial proves nothing of the sort.
+func (c *client) explain(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil || c.connected:
+		return err
+	case c.failed != nil:
+		return &dialError{c.failed}
+	}
+	return &dialError{err}
+}
+
+// close ends the client. What Close returns is the end of its context, which is
+// no news.
+func (c *client) close() { _ = c.Close() }
+
+// dialError says that an endpoint was never connected to, so that nothing was
+// sent.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return reason(e.err) }
+func (e *dialError) Unwrap() error { return e.err }
+
+// reason is the cause of a failure to connect, in few words.
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		var sys *os.SyscallError
+		if errors.As(op.Err, &sys) {
+			return sys.Err.Error()
+		}
+		if op.Timeout() {
+			return "does not answer"
+		}
+		return op.Err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "does not answer"
+	}
+	return err.Error()
+}

@@ -1,0 +1,214 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/world"
+)
+
+// sighting is the member list as one endpoint gave it.
+type sighting struct {
+	endpoint string
+	linear   bool // agreed on by a quorum, not only remembered by that member
+	list     *clientv3.MemberListResponse
+	err      error
+}
+
+// sight asks every endpoint for the member list, both for what it remembers and
+// for what a quorum agrees on, all at once. The channel closes when all have
+// answered or ctx has ended; it must be drained, or ctx be ended.
+func (a *access) sight(ctx context.Context) <-chan sighting {
+	seen := make(chan sighting, 2*len(a.endpoints))
+	var wg sync.WaitGroup
+	for _, endpoint := range a.endpoints {
+		wg.Go(func() {
+			c, err := a.open(ctx, endpoint)
+			if err != nil {
+				seen <- sighting{endpoint: endpoint, err: err}
+				return
+			}
+			defer c.close()
+			var both sync.WaitGroup
+			both.Go(func() {
+				list, err := c.MemberList(ctx, clientv3.WithSerializable())
+				seen <- sighting{endpoint: endpoint, list: list, err: c.explain(err)}
+			})
+			list, err := c.MemberList(ctx)
+			seen <- sighting{endpoint: endpoint, linear: true, list: list, err: c.explain(err)}
+			both.Wait()
+		})
+	}
+	go func() {
+		wg.Wait()
+		close(seen)
+	}()
+	return seen
+}
+
+// listing is the member list that a task works with, and what its journal keeps
+// of it.
+type listing struct {
+	ClusterID string
+	// Linear says that a quorum agrees on the list. Without one, it is what a
+	// single member remembers.
+	Linear   bool
+	Endpoint string // that gave the list
+	Members  []listed
+}
+
+// listed is one entry of the list.
+type listed struct {
+	ID         string
+	Name       string
+	PeerURLs   []string
+	ClientURLs []string
+	Learner    bool
+}
+
+func hexID(id uint64) string { return strconv.FormatUint(id, 16) }
+
+// listedFrom orders the members by name, then by ID.
+func listedFrom(from []*pb.Member) []listed {
+	var ms []listed
+	for _, m := range from {
+		ms = append(ms, listed{
+			ID: hexID(m.ID), Name: m.Name, Learner: m.IsLearner,
+			PeerURLs: slices.Sorted(slices.Values(m.PeerURLs)), ClientURLs: slices.Sorted(slices.Values(m.ClientURLs)),
+		})
+	}
+	slices.SortFunc(ms, func(a, b listed) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return ms
+}
+
+func listingFrom(s sighting) listing {
+	return listing{
+		ClusterID: hexID(s.list.Header.ClusterId), Linear: s.linear, Endpoint: s.endpoint,
+		Members: listedFrom(s.list.Members),
+	}
+}
+
+func (l listing) member(id string) *listed {
+	for i := range l.Members {
+		if l.Members[i].ID == id {
+			return &l.Members[i]
+		}
+	}
+	return nil
+}
+
+// at returns the member with exactly these peer URLs, and the first that shares
+// some of them but not all.
+func (l listing) at(urls []string) (exact, overlapping *listed) {
+	want := slices.Sorted(slices.Values(urls))
+	for i := range l.Members {
+		m := &l.Members[i]
+		switch {
+		case slices.Equal(m.PeerURLs, want):
+			exact = m
+		case slices.ContainsFunc(want, func(u string) bool { return slices.Contains(m.PeerURLs, u) }):
+			if overlapping == nil {
+				overlapping = m
+			}
+		}
+	}
+	return exact, overlapping
+}
+
+// world is the list as a cluster of the model; nothing is known of health.
+func (l listing) world(c engine.Cluster) world.Cluster {
+	w := world.Cluster{Known: true, ID: l.ClusterID, Inventory: c.PeerURLs, Unit: c.Unit}
+	for _, m := range l.Members {
+		w.Members = append(w.Members, world.Member{
+			ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner, Host: w.HostOf(m.PeerURLs),
+		})
+	}
+	return w
+}
+
+// list is the member list: at once when a quorum agrees on it, else, where a
+// quorum of the voters answers and may be electing a leader, after another try,
+// else as one member remembers it. The error says why no endpoint answered.
+func (a *access) list(ctx context.Context) (listing, error) {
+	for wait := lookFor; ; wait = 2 * lookFor {
+		l, alive, err := a.listOnce(ctx, wait)
+		if err != nil || l.Linear || wait > lookFor || alive < world.Quorum(l.voters()) {
+			return l, err
+		}
+	}
+}
+
+func (l listing) voters() int {
+	n := 0
+	for _, m := range l.Members {
+		if !m.Learner {
+			n++
+		}
+	}
+	return n
+}
+
+// listOnce asks once. alive is how many members answered at all.
+func (a *access) listOnce(ctx context.Context, wait time.Duration) (l listing, alive int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var best *sighting
+	errs := map[string]error{}
+	for s := range a.sight(ctx) {
+		switch {
+		case s.err != nil:
+			if errs[s.endpoint] == nil || !s.linear {
+				errs[s.endpoint] = s.err
+			}
+		case s.linear:
+			return listingFrom(s), alive, nil
+		default:
+			alive++
+			if best == nil || s.list.Header.RaftTerm > best.list.Header.RaftTerm {
+				best = &s
+			}
+		}
+	}
+	if best == nil {
+		return listing{}, 0, silence(a.endpoints, errs)
+	}
+	return listingFrom(*best), alive, nil
+}
+
+// agreed is the member list that a quorum agrees on, or an error.
+func (a *access) agreed(ctx context.Context) (listing, error) {
+	l, err := a.list(ctx)
+	if err == nil && !l.Linear {
+		err = fmt.Errorf("no quorum agrees on the member list; %s answers, but only with what it remembers", l.Endpoint)
+	}
+	return l, err
+}
+
+// silence is the error of a cluster of which no endpoint answers.
+func silence(endpoints []string, errs map[string]error) error {
+	var parts []string
+	for _, e := range endpoints {
+		if err := errs[e]; err != nil {
+			parts = append(parts, e+": "+reason(err))
+		}
+	}
+	if len(parts) == 0 {
+		return errors.New("no endpoint of the cluster answers")
+	}
+	return errors.New("no endpoint of the cluster answers (" + strings.Join(parts, "; ") + ")")
+}

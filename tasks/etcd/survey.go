@@ -1,0 +1,291 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/world"
+)
+
+// Survey reads the cluster: its members, and of each whether it serves a
+// linearizable read, its version, its alarms and how far it is behind the
+// leader. Everything is asked at once, so a dead member costs at most about 2 s
+// in all. Without a quorum the members are those that one of them remembers, and
+// none is healthy. The Cluster is not Known if nobody answers, or if it is not
+// one cluster, or not the inventory's.
+func Survey(ctx context.Context, l engine.Look, endpoints []string) world.Cluster {
+	a, err := newAccess(l, Reach{Endpoints: endpoints})
+	if err != nil {
+		return world.Cluster{Why: err.Error(), Inventory: l.Cluster.PeerURLs, Unit: l.Cluster.Unit}
+	}
+	return a.survey(ctx)
+}
+
+// elections is how often a survey looks again where a quorum of voters answers
+// but none of them can read: a new leader is elected within a second or two.
+const elections = 3
+
+func (a *access) survey(ctx context.Context) world.Cluster {
+	for try := 1; ; try++ {
+		c, alive := a.surveyOnce(ctx)
+		b := c.Budget()
+		if !c.Known || b.Healthy >= b.Quorum || alive < b.Quorum || try == elections || ctx.Err() != nil {
+			return c
+		}
+	}
+}
+
+// found is what was seen of one member.
+type found struct {
+	status *clientv3.StatusResponse
+	read   *clientv3.GetResponse
+	why    string // "" if it served its read
+}
+
+// surveyOnce looks once. alive is how many voters answered at all.
+func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, alive int) {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	var (
+		best    *sighting
+		errs    = map[string]error{}
+		ids     = map[uint64]string{} // cluster ID to an endpoint of it
+		sighted = map[string]string{} // member ID to the endpoint that is it
+		mu      sync.Mutex
+		wg      sync.WaitGroup
+		states  = map[string]*found{}
+	)
+	for s := range a.sight(ctx) {
+		if s.err != nil {
+			if errs[s.endpoint] == nil || !s.linear {
+				errs[s.endpoint] = s.err
+			}
+			continue
+		}
+		ids[s.list.Header.ClusterId] = s.endpoint
+		sighted[hexID(s.list.Header.MemberId)] = s.endpoint
+		if best == nil || s.linear && !best.linear || s.linear == best.linear && s.list.Header.RaftTerm > best.list.Header.RaftTerm {
+			best = &s
+		}
+		for _, m := range listedFrom(s.list.Members) {
+			mu.Lock()
+			begun := states[m.ID] != nil
+			if !begun {
+				states[m.ID] = &found{}
+			}
+			mu.Unlock()
+			if begun {
+				continue
+			}
+			wg.Go(func() {
+				f := a.probe(ctx, m, s.list.Header.ClusterId)
+				mu.Lock()
+				defer mu.Unlock()
+				states[m.ID] = f
+			})
+		}
+	}
+	wg.Wait()
+	if best == nil {
+		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, 0
+	}
+	list := listingFrom(*best)
+	for id, endpoint := range sighted {
+		// What a member advertises may mean something else from here (localhost).
+		if f, m := states[id], list.member(id); f != nil && f.status == nil && m != nil {
+			states[id] = a.ask(ctx, endpoint, *m, best.list.Header.ClusterId)
+		}
+	}
+	c = list.world(a.look.Cluster)
+	if c.Why = a.wrong(ids); c.Why != "" {
+		c.Known = false
+		return c, 0
+	}
+	fill(&c, states)
+	for _, m := range c.Members {
+		if f := states[m.ID]; f != nil && f.status != nil && !m.Learner {
+			alive++
+		}
+	}
+	return c, alive
+}
+
+// wrong says why these clusters are not the one that is meant, or "".
+func (a *access) wrong(ids map[uint64]string) string {
+	var seen []string
+	for id, endpoint := range ids {
+		seen = append(seen, hexID(id)+" at "+endpoint)
+	}
+	slices.Sort(seen)
+	if len(seen) > 1 {
+		return "the endpoints belong to different clusters: " + strings.Join(seen, ", ")
+	}
+	want, err := strconv.ParseUint(strings.TrimPrefix(a.look.Cluster.ID, "0x"), 16, 64)
+	if a.look.Cluster.ID != "" && (err != nil || ids[want] == "") {
+		return fmt.Sprintf("the inventory expects cluster %s, and the endpoints belong to %s", a.look.Cluster.ID, seen[0])
+	}
+	return ""
+}
+
+// probe asks one member at all its client URLs, and takes the first that
+// answers as that member.
+func (a *access) probe(ctx context.Context, m listed, clusterID uint64) *found {
+	if len(m.ClientURLs) == 0 {
+		if m.Name == "" {
+			return &found{why: "has not started"}
+		}
+		return &found{why: "has published no client URLs: it has never served"}
+	}
+	answers := make(chan *found, len(m.ClientURLs))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, u := range m.ClientURLs {
+		go func() { answers <- a.ask(ctx, u, m, clusterID) }()
+	}
+	best := <-answers
+	for range m.ClientURLs[1:] {
+		if best.status != nil {
+			break
+		}
+		if f := <-answers; f.status != nil || best.why == "" {
+			best = f
+		}
+	}
+	return best
+}
+
+// ask asks for the status and for a read: linearizable of a voter, and of what
+// it has of a learner, which serves no other.
+func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID uint64) *found {
+	c, err := a.open(ctx, endpoint)
+	if err != nil {
+		return &found{why: reason(err)}
+	}
+	defer c.close()
+	f := &found{}
+	var wg sync.WaitGroup
+	var readErr error
+	wg.Go(func() {
+		var opts []clientv3.OpOption
+		if m.Learner {
+			opts = append(opts, clientv3.WithSerializable())
+		}
+		f.read, readErr = c.Get(ctx, "health", append(opts, clientv3.WithKeysOnly())...)
+	})
+	status, err := c.Status(ctx, endpoint)
+	wg.Wait()
+	switch {
+	case err != nil:
+		f.why = reason(c.explain(err))
+	case status.Header.ClusterId != clusterID:
+		f.why = fmt.Sprintf("%s belongs to another cluster, %s", endpoint, hexID(status.Header.ClusterId))
+	case hexID(status.Header.MemberId) != m.ID:
+		f.why = fmt.Sprintf("%s is answered by another member, %s", endpoint, hexID(status.Header.MemberId))
+	default:
+		f.status = status
+	}
+	switch {
+	case f.why != "" || readErr == nil:
+	case errors.Is(readErr, rpctypes.ErrPermissionDenied):
+		// The read was agreed on; this user may only not see the key.
+	case errors.Is(readErr, context.DeadlineExceeded):
+		f.why = "serves no linearizable read: has no quorum, or is too slow"
+	default:
+		f.why = "serves no linearizable read: " + rpctypes.ErrorDesc(readErr)
+	}
+	if f.why != "" {
+		f.read = nil
+	}
+	return f
+}
+
+var alarmText = regexp.MustCompile(`memberID:\s*(\d+)\s+alarm:\s*(\w+)`)
+
+// fill puts what was seen into the members.
+func fill(c *world.Cluster, states map[string]*found) {
+	var index uint64
+	alarms := map[string][]string{}
+	for _, f := range states {
+		if f.status == nil {
+			continue
+		}
+		index = max(index, f.status.RaftIndex)
+		if f.status.Leader != 0 && f.why == "" {
+			c.Leader = hexID(f.status.Leader)
+		}
+		for _, e := range f.status.Errors {
+			// An alarm is told by every member, about one of them.
+			if at := alarmText.FindStringSubmatch(e); at != nil {
+				id, err := strconv.ParseUint(at[1], 10, 64)
+				if name := hexID(id); err == nil && !slices.Contains(alarms[name], at[2]) {
+					alarms[name] = append(alarms[name], at[2])
+				}
+			}
+		}
+	}
+	for i := range c.Members {
+		m := &c.Members[i]
+		f := states[m.ID]
+		m.Alarms = alarms[m.ID]
+		slices.Sort(m.Alarms)
+		if f == nil {
+			m.Health, m.Why = world.Unknown, "was not asked"
+			continue
+		}
+		m.Health, m.Why = world.Unhealthy, f.why
+		if f.status == nil {
+			continue
+		}
+		m.Version, m.Applied = f.status.Version, f.status.RaftAppliedIndex
+		if index > m.Applied {
+			m.Lag = index - m.Applied
+		}
+		if f.read != nil {
+			m.Revision = f.read.Header.Revision
+		}
+		switch {
+		case m.Why != "":
+		case len(m.Alarms) > 0:
+			m.Why = "has the alarm " + strings.Join(m.Alarms, ", ")
+		case m.Lag > world.MaxLag:
+			m.Why = fmt.Sprintf("is %d entries behind the leader", m.Lag)
+		default:
+			m.Health = world.Healthy
+		}
+	}
+	c.Version = clusterVersion(c.Members)
+}
+
+// clusterVersion is the lowest minor release of the members that answered: the
+// one that the whole cluster behaves as.
+func clusterVersion(members []world.Member) string {
+	low := [2]int{-1, -1}
+	for _, m := range members {
+		parts := strings.SplitN(m.Version, ".", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		major, err1 := strconv.Atoi(parts[0])
+		minor, err2 := strconv.Atoi(parts[1])
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		if v := [2]int{major, minor}; low[0] < 0 || v[0] < low[0] || v[0] == low[0] && v[1] < low[1] {
+			low = v
+		}
+	}
+	if low[0] < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.0", low[0], low[1])
+}
