@@ -1,0 +1,218 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/etcdplay/etcdplay/engine/conn/sandbox/supervisor"
+)
+
+// What every host of a sandbox has, under the names of Container Linux.
+const (
+	Unit    = "etcd-member.service"
+	DropIn  = "20-clct-etcd-member.conf"
+	DataDir = "/var/lib/etcd"
+
+	wrapperPath = "/usr/lib/coreos/etcd-wrapper"
+)
+
+// unitText is Container Linux's unit, with what differs in a sandbox named.
+const unitText = `# etcd-member.service as Container Linux has it. In a sandbox RestartSec is 1s
+# instead of 10s and a unit that cannot start is given up after three attempts;
+# the condition keeps a spare host, which has no drop-in yet, idle at boot.
+[Unit]
+Description=etcd (System Application Container)
+Documentation=https://github.com/coreos/etcd
+Wants=network-online.target network.target
+After=network-online.target
+Conflicts=etcd.service etcd2.service
+ConditionPathExists=/etc/systemd/system/etcd-member.service.d/20-clct-etcd-member.conf
+StartLimitIntervalSec=10s
+StartLimitBurst=3
+
+[Service]
+Type=notify
+Restart=on-failure
+RestartSec=1s
+TimeoutStartSec=0
+LimitNOFILE=40000
+Environment="ETCD_DATA_DIR=/var/lib/etcd"
+ExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS
+
+[Install]
+WantedBy=multi-user.target
+`
+
+// wrapper is the text of the host's etcd-wrapper: it does for a folder what
+// Container Linux's does for a container.
+func wrapper(command []string) string {
+	quoted := make([]string, len(command))
+	for i, c := range command {
+		quoted[i] = "'" + strings.ReplaceAll(c, "'", `'\''`) + "'"
+	}
+	return `#!/bin/sh
+# Runs etcd with its data below this host's root directory.
+set -e
+: "${SANDBOX_ROOT:?}" "${ETCD_DATA_DIR:?}"
+ETCD_DATA_DIR=$SANDBOX_ROOT$ETCD_DATA_DIR
+export ETCD_DATA_DIR
+[ -d "$ETCD_DATA_DIR" ] || mkdir -p -m 0700 "$ETCD_DATA_DIR"
+previous=
+for arg do
+  shift
+  case $previous$arg in
+    --data-dir=/* | -data-dir=/* | --wal-dir=/* | -wal-dir=/*) arg=${arg%%=*}=$SANDBOX_ROOT${arg#*=} ;;
+    'dir '/*) arg=$SANDBOX_ROOT$arg ;;
+  esac
+  case $arg in
+    --data-dir | -data-dir | --wal-dir | -wal-dir) previous='dir ' ;;
+    *) previous= ;;
+  esac
+  set -- "$@" "$arg"
+done
+exec ` + strings.Join(quoted, " ") + ` "$@"
+`
+}
+
+// layHost makes the root directory of one host.
+func (s *Sandbox) layHost(h Host, etcd string) error {
+	root := filepath.Join(s.Dir, supervisor.HostsDir, h.Name)
+	for _, d := range []string{"etc/systemd/system/multi-user.target.wants", "run", "tmp", "var/lib", "var/log"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	command := []string{etcd}
+	if etcd == "" {
+		command = []string{s.exe(), "sandbox", "etcd", "--"}
+	}
+	files := map[string]string{
+		"etc/hostname":                       h.Name + "\n",
+		"etc/machine-id":                     hex.EncodeToString(id[:]) + "\n",
+		"usr/lib/systemd/system/" + Unit:     unitText,
+		strings.TrimPrefix(wrapperPath, "/"): wrapper(command),
+	}
+	if !h.Spare {
+		files["etc/systemd/system/"+Unit+".d/"+DropIn] = s.dropIn(h)
+	}
+	for name, text := range files {
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, wrapperPath), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink("/usr/lib/systemd/system/"+Unit,
+		filepath.Join(root, "etc/systemd/system/multi-user.target.wants", Unit))
+}
+
+// dropIn is the drop-in of a member of the first cluster, in the form that
+// Container Linux's configuration transpiler gives it.
+func (s *Sandbox) dropIn(h Host) string {
+	var initial []string
+	for _, m := range s.meta.Hosts {
+		if !m.Spare {
+			initial = append(initial, m.Name+"="+m.PeerURL())
+		}
+	}
+	flags := [][2]string{
+		{"name", h.Name},
+		{"listen-peer-urls", h.PeerURL()},
+		{"listen-client-urls", h.ClientURL()},
+		{"initial-advertise-peer-urls", h.PeerURL()},
+		{"initial-cluster", strings.Join(initial, ",")},
+		{"initial-cluster-state", "new"},
+		{"initial-cluster-token", s.meta.Token},
+		{"advertise-client-urls", h.ClientURL()},
+	}
+	var b strings.Builder
+	b.WriteString("[Service]\nExecStart=\nExecStart=" + wrapperPath + " $ETCD_OPTS")
+	for _, f := range flags {
+		value := strings.NewReplacer("%", "%%", "$", "$$").Replace(f[1])
+		fmt.Fprintf(&b, " \\\n  --%s=%q", f[0], value)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// inventory is the text of the inventory that playbooks use.
+func (s *Sandbox) inventory() []byte {
+	var members, spares []string
+	for _, h := range s.meta.Hosts {
+		if h.Spare {
+			spares = append(spares, hclString(h.Name))
+		} else {
+			members = append(members, hclString(h.Name))
+		}
+	}
+	owner, group := identity()
+	var b strings.Builder
+	fmt.Fprintf(&b, `inventory {
+  language = 1
+}
+
+connection "sandbox" {
+  dir = %s
+}
+
+cluster %s {
+  token    = %s
+  api      = 3
+  scheme   = "http"
+  unit     = %s
+  dropin   = %s
+  data_dir = %s
+  user     = %s
+  group    = %s
+  members  = [%s]
+}
+`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), hclString(Unit), hclString(DropIn),
+		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "))
+	for _, h := range s.meta.Hosts {
+		fmt.Fprintf(&b, "\nhost %s {\n  address = %s\n", hclString(h.Name), hclString(h.Address))
+		if h.ClientPort != ports[0] {
+			fmt.Fprintf(&b, `
+  member {
+    listen_client_urls = [%[1]s]
+    client_urls        = [%[1]s]
+    listen_peer_urls   = [%[2]s]
+    peer_urls          = [%[2]s]
+  }
+`, hclString(h.ClientURL()), hclString(h.PeerURL()))
+		}
+		b.WriteString("}\n")
+	}
+	if len(spares) > 0 {
+		fmt.Fprintf(&b, "\ngroup \"spares\" {\n  hosts = [%s]\n}\n", strings.Join(spares, ", "))
+	}
+	return []byte(b.String())
+}
+
+// identity names the user and group that everything in a sandbox belongs to.
+func identity() (owner, group string) {
+	owner, group = fmt.Sprint(os.Getuid()), fmt.Sprint(os.Getgid())
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
+	}
+	return owner, group
+}
+
+// hclString quotes s for HCL, where templates begin with ${ and %{.
+func hclString(s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(fmt.Sprintf("%q", s))
+}

@@ -1,0 +1,208 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/etcdplay/etcdplay/engine/conn"
+)
+
+// Options says what Up makes.
+type Options struct {
+	Dir        string // folder of the sandbox; it must not exist or be empty
+	Members    int    // at least 1
+	Spares     int    // hosts with the unit and without data
+	Etcd       string // path of an etcd binary; empty means Exe run as etcd
+	Exe        string // etcdplay's own binary; empty means the one that runs now
+	NamePrefix string // of the hosts' names; empty means "demo-etcd-"
+	Cluster    string // its name in the inventory; empty means "demo"
+	Token      string // initial-cluster-token; empty means "demo-etcd-token"
+
+	// Progress, if not nil, is told in a few words what Up is doing.
+	Progress func(string)
+}
+
+var plainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// complete fills what was left open and refuses what cannot be.
+func (o *Options) complete() error {
+	for field, value := range map[*string]string{
+		&o.NamePrefix: "demo-etcd-", &o.Cluster: "demo", &o.Token: "demo-etcd-token",
+	} {
+		if *field == "" {
+			*field = value
+		}
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if n := o.Members + o.Spares; o.Members < 1 || o.Spares < 0 || n > maxHosts {
+		return fmt.Errorf("a sandbox has 1 to %d hosts, at least one of them a member", maxHosts)
+	}
+	if !plainName.MatchString(o.NamePrefix + "1") {
+		return fmt.Errorf("%q cannot begin the name of a host", o.NamePrefix)
+	}
+	if !plainName.MatchString(o.Cluster) {
+		return fmt.Errorf("%q cannot be the name of a cluster", o.Cluster)
+	}
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return err
+	}
+	if o.Exe == "" {
+		if o.Exe, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	if o.Etcd == "" {
+		return nil
+	}
+	if o.Etcd, err = filepath.Abs(o.Etcd); err != nil {
+		return err
+	}
+	if info, err := os.Stat(o.Etcd); err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return fmt.Errorf("%s is not a program", o.Etcd)
+	}
+	return nil
+}
+
+// Up makes a sandbox: its hosts, its supervisor and a running cluster of the
+// members, and returns once every member has joined and serves. If that cannot
+// be, nothing of it is left.
+func Up(ctx context.Context, o Options) (*Sandbox, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	if err := makeEmpty(o.Dir); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{Dir: o.Dir}
+	if err := s.up(ctx, o); err != nil {
+		// What it was doing may have been cut off by ctx; the clearing up must not be.
+		clear, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if downErr := s.Down(clear, false); downErr != nil {
+			err = errors.Join(err, fmt.Errorf("clear up: %w", downErr))
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func makeEmpty(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s exists already; if it is a sandbox, `etcdplay sandbox down` removes it", dir)
+	}
+	return os.Chmod(dir, 0o700)
+}
+
+func (s *Sandbox) up(ctx context.Context, o Options) error {
+	o.Progress("choosing addresses")
+	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token}
+	a, err := claim(o.Dir, o.Members+o.Spares)
+	if err != nil {
+		return err
+	}
+	s.meta.Claim = a.claim
+	for i := range o.Members + o.Spares {
+		s.meta.Hosts = append(s.meta.Hosts, Host{
+			Name:       fmt.Sprintf("%s%d", o.NamePrefix, i+1),
+			Address:    a.host(i),
+			ClientPort: a.clientPort,
+			PeerPort:   a.peerPort,
+			Spare:      i >= o.Members,
+		})
+	}
+	// Written first, so that Down knows what this folder is.
+	if err := s.meta.write(s.Dir); err != nil {
+		return err
+	}
+	if err := copyFile(o.Exe, s.exe(), 0o755); err != nil {
+		return err
+	}
+	o.Progress("making hosts")
+	for _, h := range s.meta.Hosts {
+		if err := s.layHost(h, o.Etcd); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(s.Inventory(), s.inventory(), 0o600); err != nil {
+		return err
+	}
+	o.Progress("starting the supervisor")
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	o.Progress("waiting for the members")
+	return s.waitReady(ctx)
+}
+
+// waitReady waits until the unit of every member is active, which etcd says
+// once it has joined and serves.
+func (s *Sandbox) waitReady(ctx context.Context) error {
+	for _, h := range s.meta.Hosts {
+		if h.Spare {
+			continue
+		}
+		c, err := s.Host(ctx, h.Name)
+		if err != nil {
+			return err
+		}
+		// The unit is starting since boot: this waits for that start.
+		if err := c.Units().Start(ctx, Unit, true); err != nil {
+			return errors.Join(err, lastWords(ctx, c))
+		}
+	}
+	return nil
+}
+
+// lastWords is what the unit of a member said last, as an error.
+func lastWords(ctx context.Context, c conn.Host) error {
+	entries, err := c.Journal(context.WithoutCancel(ctx), conn.JournalQuery{Unit: Unit, Lines: 5})
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, e := range entries {
+		lines = append(lines, e.Message)
+	}
+	return fmt.Errorf("the last lines of its journal:\n%s", strings.Join(lines, "\n"))
+}
+
+// copyFile copies a program, so that the sandbox does not depend on what
+// becomes of the original: a rebuild, or the end of `go run`.
+func copyFile(from, to string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	return errors.Join(err, dst.Close())
+}
