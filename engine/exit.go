@@ -68,7 +68,7 @@ func ExitCode(err error) int {
 		return ExitOK
 	case errors.Is(err, ErrState):
 		return ExitState
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), errors.Is(err, conn.ErrFenced):
 		return ExitLocked
 	case errors.Is(err, ErrUnknownEffect):
 		return ExitUnknown
@@ -78,7 +78,7 @@ func ExitCode(err error) int {
 		return ExitRefused
 	case errors.Is(err, ErrInput):
 		return ExitInput
-	case errors.Is(err, conn.ErrUnreachable):
+	case errors.Is(err, conn.ErrUnreachable), errors.Is(err, conn.ErrRefused):
 		return ExitUnreachable
 	}
 	return ExitFailed

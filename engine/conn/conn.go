@@ -22,6 +22,15 @@ var (
 	// operation reached it.
 	ErrUnreachable = errors.New("host is unreachable")
 
+	// ErrRefused says that the host answered and the connection was still not made:
+	// its host key is not the known one, or it refused the login or the privileges.
+	// Nothing of the operation reached it.
+	ErrRefused = errors.New("connection was refused")
+
+	// ErrFenced says that another engine has taken the host over since, and that
+	// the operation was refused for it, with no effect.
+	ErrFenced = errors.New("another engine has taken over the host")
+
 	// ErrOutcomeUnknown says that the operation was sent and its answer lost: it
 	// may have happened, may still be happening, or may never happen. Only
 	// looking at the host can tell.
@@ -115,6 +124,14 @@ type Host interface {
 
 	// Units changes the state of units.
 	Units() Units
+}
+
+// Fencer is a host that can tell which engine's turn it is. Fence waits for a
+// change that is still under way there, also one of an engine that died, and
+// then takes the host over: changes asked for by any other engine are ErrFenced
+// from then on. The epoch is the number of this turn, to be recorded.
+type Fencer interface {
+	Fence(ctx context.Context) (epoch uint64, err error)
 }
 
 // Units changes what systemd runs on one host.
