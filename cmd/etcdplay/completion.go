@@ -24,7 +24,7 @@ func (a *app) completionCommand() *cobra.Command {
 			case "fish":
 				err = cmd.Root().GenFishCompletion(&b, true)
 			default:
-				return wrong("Usage: "+cmd.UseLine(), "there is no completion for %q; there is for bash, zsh and fish.", args[0])
+				return wrong("Usage: "+cmd.UseLine(), "There is no completion for %q; there is for bash, zsh and fish.", args[0])
 			}
 			if err != nil {
 				return err

@@ -158,7 +158,7 @@ func rawJSON(v any) json.RawMessage {
 }
 
 func noCommand(cmd *cobra.Command) error {
-	return wrong("See: etcdplay --help", "a command is needed: %s.", strings.Join(commandNames(cmd), ", "))
+	return wrong("See: "+cmd.CommandPath()+" --help", "A command is needed: %s.", strings.Join(commandNames(cmd), ", "))
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
@@ -213,4 +213,21 @@ func takes(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+func (a *app) findingsJSON(ds engine.Diagnostics, sources map[string][]byte) json.RawMessage {
+	all := make([]any, 0, len(ds))
+	for _, d := range ds {
+		all = append(all, diag.JSON(d, sources))
+	}
+	return rawJSON(all)
+}
+
+// text prints a command's own text, or puts it into a record.
+func (a *app) text(kind, name, text string) {
+	if a.json {
+		a.record(render.Record{Message: name, Type: kind, Data: map[string]any{"file": name, "text": text}})
+		return
+	}
+	a.screen.Print(text)
 }

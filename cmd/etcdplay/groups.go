@@ -8,6 +8,9 @@ func (a *app) groups() []group {
 		{"runs", "Runs:", []*cobra.Command{
 			a.runsCommand(), a.statusCommand(), a.reportCommand(),
 		}},
+		{"try", "To try things on:", []*cobra.Command{
+			a.sandboxCommand(),
+		}},
 		{"program", "This program:", []*cobra.Command{
 			a.versionCommand(), a.completionCommand(),
 		}},

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/etcdplay/etcdplay/engine/conn/sandbox"
 )
 
 var update = flag.Bool("update", false, "write the expected files of scripts anew")
@@ -59,10 +64,31 @@ func setUp(env *testscript.Env) error {
 		}
 		env.Setenv(name, dir)
 	}
+	env.Defer(func() { bringDown(env.T(), env.WorkDir) })
 	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP"} {
 		env.Setenv(name, os.Getenv(name))
 	}
 	return nil
+}
+
+// bringDown ends all sandboxes below dir, whatever became of the script.
+func bringDown(t testscript.T, dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Name() != "sandbox.json" {
+			return nil // what cannot be read is being removed, and is no sandbox
+		}
+		s, err := sandbox.Open(filepath.Dir(path))
+		if err == nil {
+			err = s.Down(ctx, false)
+		}
+		return err
+	})
+	if err != nil {
+		t.Log("bringing sandboxes down: ", err)
+		t.FailNow()
+	}
 }
 
 func condition(name string) (bool, error) {
