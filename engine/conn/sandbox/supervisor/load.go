@@ -89,13 +89,13 @@ func ownIdentity(svc *unitfile.Service) error {
 		return err
 	}
 	if svc.User != "" && svc.User != me.Username && svc.User != me.Uid {
-		return fmt.Errorf("User=%s: a sandbox runs everything as %s", svc.User, me.Username)
+		return fmt.Errorf("a sandbox runs everything as %s, not as User=%s", me.Username, svc.User)
 	}
 	if svc.Group == "" || svc.Group == me.Gid {
 		return nil
 	}
 	if g, err := user.LookupGroupId(me.Gid); err != nil || g.Name != svc.Group {
-		return fmt.Errorf("Group=%s: a sandbox runs everything in the group of %s", svc.Group, me.Username)
+		return fmt.Errorf("a sandbox runs everything in the group of %s, not in Group=%s", me.Username, svc.Group)
 	}
 	return nil
 }

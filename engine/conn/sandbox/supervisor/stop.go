@@ -227,7 +227,7 @@ func (s *service) enterDead() {
 		return
 	}
 	s.set(autoRestart)
-	s.arm(s.unit.svc.RestartSec, func() {
+	s.arm(s.unit.svc.RestartDelay, func() {
 		s.nRestarts++
 		s.say(6, "%s: Scheduled restart job, restart counter is at %d.", s.name, s.nRestarts)
 		s.begin()

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +34,6 @@ const offDir = "off"
 
 type supervisor struct {
 	dir      string
-	mu       sync.Mutex // guards machines while they are switched
 	machines map[string]*machine
 	names    []string
 	quit     context.CancelFunc

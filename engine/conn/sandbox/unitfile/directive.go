@@ -129,7 +129,7 @@ func (s *Service) applyService(name, value string, sp Specifiers) (err error) {
 	case "Restart":
 		s.Restart, err = choice(value, "no", "on-success", "on-failure", "on-abnormal", "on-abort", "always")
 	case "RestartSec":
-		s.RestartSec, err = span(value)
+		s.RestartDelay, err = span(value)
 	case "TimeoutStartSec":
 		s.TimeoutStart, err = timeout(value)
 	case "TimeoutStopSec":

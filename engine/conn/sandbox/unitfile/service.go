@@ -41,7 +41,7 @@ type Service struct {
 	WorkingDirectory string // empty means "/"
 	RuntimeDirectory []string
 	Restart          string // no, on-success, on-failure, on-abnormal, on-abort or always
-	RestartSec       time.Duration
+	RestartDelay     time.Duration
 	TimeoutStart     time.Duration // Infinity for none
 	TimeoutStop      time.Duration
 	KillMode         string // control-group, mixed or process
@@ -104,7 +104,7 @@ func Merge(name string, files []File, sp Specifiers) (*Service, error) {
 	s := &Service{
 		Name: name,
 		Type: "", Restart: "no", KillMode: "control-group", KillSignal: syscall.SIGTERM,
-		RestartSec: 100 * time.Millisecond, TimeoutStart: 90 * time.Second, TimeoutStop: 90 * time.Second,
+		RestartDelay: 100 * time.Millisecond, TimeoutStart: 90 * time.Second, TimeoutStop: 90 * time.Second,
 		StartLimitInterval: 10 * time.Second, StartLimitBurst: 5, UMask: 0o022,
 	}
 	timeoutStartSet := false
