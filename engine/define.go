@@ -90,6 +90,7 @@ type taskImpl interface {
 	apply(ctx context.Context, h Hands, args cty.Value, s State) (cty.Value, error)
 	settle(ctx context.Context, l Look, args cty.Value, s State) (Settlement, cty.Value, error)
 	settles() bool
+	guarded() bool
 	verify(ctx context.Context, l Look, args, results cty.Value) error
 	advance(host, address string, args, results cty.Value, w *world.World)
 	model(host string, args cty.Value, w *world.World) (cty.Value, bool)
@@ -208,6 +209,8 @@ func (d defined[A, S, R]) apply(ctx context.Context, h Hands, args cty.Value, s 
 }
 
 func (d defined[A, S, R]) settles() bool { return d.spec.Settle != nil }
+
+func (d defined[A, S, R]) guarded() bool { return d.spec.Guard != nil }
 
 func (d defined[A, S, R]) settle(ctx context.Context, l Look, args cty.Value, s State) (Settlement, cty.Value, error) {
 	if d.spec.Settle == nil {

@@ -33,6 +33,17 @@ type Event struct {
 	Diagnostics   Diagnostics   // of diagnostic, and of a failed task_end
 	Outputs       []PlannedOutput
 	Exposed       time.Duration // of summary: for how long the cluster could not have lost a member
+	Failure       *Failure      // of summary; nil if the run was OK
+}
+
+// Failure is why a run stopped, and how to go on.
+type Failure struct {
+	Address string   // of the task; "" if none was at work
+	Host    string   // "" if none
+	Subject *Range   // in the playbook; nil if none
+	Cause   string   // one line
+	Undone  []string // addresses of the rescue and always tasks that changed something after
+	GoOn    string   // the command that goes on; "" if there is none
 }
 
 // EventKind says what an Event is about.
@@ -79,5 +90,8 @@ type Outcome struct {
 	Status  Status
 	Outputs map[string]cty.Value
 	Exposed time.Duration
-	Err     error // nil exactly if Status is OK
+	Failure *Failure // nil exactly if Status is OK
+	Err     error    // nil exactly if Status is OK
+
+	sent bool // an effect was begun
 }

@@ -85,7 +85,13 @@ func ExitCode(err error) int {
 }
 
 // ExitCode is the exit code of the program for this outcome.
-func (o Outcome) ExitCode() int { return ExitCode(o.Err) }
+func (o Outcome) ExitCode() int {
+	code := ExitCode(o.Err)
+	if code == ExitUnreachable && o.sent {
+		return ExitFailed // a host was lost on the way, which is a failed task like any other
+	}
+	return code
+}
 
 // ExitCode is the exit code of the program that made this plan and no more.
 func (p *Plan) ExitCode() int { return ExitCode(p.cause) }

@@ -67,6 +67,8 @@ func (t *Type) Apply(ctx context.Context, h Hands, args cty.Value, s State) (cty
 // Settles reports whether Settle can tell anything.
 func (t *Type) Settles() bool { return t.impl != nil && t.impl.settles() }
 
+func (t *Type) guarded() bool { return t.impl.guarded() }
+
 // Settle finds what became of an Apply whose outcome is unknown. The results
 // are cty.NilVal unless it is Done. An error means that looking could not tell.
 func (t *Type) Settle(ctx context.Context, l Look, args cty.Value, s State) (Settlement, cty.Value, error) {

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"strings"
+
+	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/world"
+)
+
+// errImagined says that a plan has changed what was asked for in a way that only
+// the run can tell.
+var errImagined = errors.New("only the run can tell")
+
+// readOnly is a host without the methods that change it: what embeds a
+// conn.Host as a conn.Reader cannot be asked for the rest.
+type readOnly struct{ conn.Reader }
+
+// planReader is a host as the plan imagines it: files and units that the plan
+// has changed are answered from the model, everything else by the real host.
+type planReader struct {
+	conn.Reader
+	host *world.Host // as the plan imagines it so far; nil if untouched
+}
+
+func notExist(op, path string) error {
+	return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}
+}
+
+func (r planReader) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	switch state, origin, content := r.host.Look(path); state {
+	case world.Absent:
+		return nil, notExist("read", path)
+	case world.File:
+		if content == nil {
+			return nil, errImagined
+		}
+		return content, nil
+	case world.Moved:
+		return r.Reader.ReadFile(ctx, origin)
+	case world.Dir, world.Opaque:
+		return nil, errImagined
+	}
+	return r.Reader.ReadFile(ctx, path)
+}
+
+func (r planReader) Stat(ctx context.Context, path string) (conn.Info, error) {
+	switch state, origin, content := r.host.Look(path); state {
+	case world.Absent:
+		return conn.Info{}, notExist("stat", path)
+	case world.File:
+		if content == nil {
+			return conn.Info{}, errImagined
+		}
+		return conn.Info{Path: path, Mode: 0o600, Size: int64(len(content))}, nil
+	case world.Dir:
+		return conn.Info{Path: path, Mode: fs.ModeDir | 0o700}, nil
+	case world.Moved:
+		info, err := r.Reader.Stat(ctx, origin)
+		info.Path = path
+		return info, err
+	case world.Opaque:
+		return conn.Info{}, errImagined
+	}
+	return r.Reader.Stat(ctx, path)
+}
+
+func (r planReader) ReadDir(ctx context.Context, path string) ([]conn.Info, error) {
+	if r.host == nil || r.host.Files == nil {
+		return r.Reader.ReadDir(ctx, path)
+	}
+	switch state, origin, _ := r.host.Look(path); state {
+	case world.Absent:
+		return nil, notExist("readdir", path)
+	case world.Moved:
+		infos, err := r.Reader.ReadDir(ctx, origin)
+		for i := range infos {
+			infos[i].Path = path + strings.TrimPrefix(infos[i].Path, origin)
+		}
+		return infos, err
+	case world.File, world.Opaque, world.Dir:
+		// What the plan wrote into a directory of its own is not listed there.
+		return nil, errImagined
+	}
+	infos, err := r.Reader.ReadDir(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var kept []conn.Info
+	for _, info := range infos {
+		switch state, _, _ := r.host.Look(info.Path); state {
+		case world.Absent:
+		case world.Real:
+			kept = append(kept, info)
+		default:
+			return nil, errImagined
+		}
+	}
+	return kept, nil
+}
+
+// Query runs only on a host that the plan has left alone: no program can be
+// told what the plan imagines.
+func (r planReader) Query(ctx context.Context, c conn.Command) (conn.Result, error) {
+	if r.touched() {
+		return conn.Result{}, errImagined
+	}
+	return r.Reader.Query(ctx, c)
+}
+
+func (r planReader) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if r.touched() {
+		return nil, errImagined
+	}
+	return r.Reader.Dial(ctx, addr)
+}
+
+func (r planReader) Unit(ctx context.Context, name string) (conn.Unit, error) {
+	u, err := r.Reader.Unit(ctx, name)
+	if r.host == nil || err != nil {
+		return u, err
+	}
+	switch r.host.Units[name] {
+	case "started":
+		if u.ActiveState != "active" {
+			u.ActiveState, u.SubState, u.Result = "active", "running", "success"
+		}
+	case "stopped":
+		if u.ActiveState != "inactive" && u.ActiveState != "failed" {
+			u.ActiveState, u.SubState, u.MainPID = "inactive", "dead", 0
+		}
+	}
+	return u, nil
+}
+
+func (r planReader) touched() bool {
+	return r.host != nil && (r.host.Files != nil || len(r.host.Units) > 0)
+}
