@@ -80,7 +80,7 @@ func (a *app) printRuns(records []*engine.Record) {
 	fmt.Fprintln(w, "RUN\tSTATE\tPLAYBOOK\tCLUSTER\tSTARTED\tTOOK")
 	for _, r := range records {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Identity.ID, r.State, r.Playbook.Name, r.Cluster,
-			r.Started.Local().Format("2006-01-02 15:04:05"), render.Span(r.Ended.Sub(r.Started)))
+			r.Started.UTC().Format("2006-01-02 15:04:05Z"), render.Span(r.Ended.Sub(r.Started)))
 	}
 	// A strings.Builder takes everything.
 	_ = w.Flush()

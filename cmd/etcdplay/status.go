@@ -37,7 +37,7 @@ func statusText(r *engine.Record) string {
 	fmt.Fprintf(&b, "Run %s: %s\n\n", r.Identity.ID, r.State)
 	fmt.Fprintf(&b, "  playbook  %s (%s)\n", strings.TrimSpace(r.Playbook.Name+" "+r.Playbook.Version), r.Playbook.File)
 	fmt.Fprintf(&b, "  cluster   %s\n", r.Cluster)
-	fmt.Fprintf(&b, "  started   %s by %s\n", r.Started.Local().Format("2006-01-02 15:04:05"), r.Identity.User)
+	fmt.Fprintf(&b, "  started   %s by %s\n", r.Started.UTC().Format("2006-01-02 15:04:05Z"), r.Identity.User)
 	fmt.Fprintf(&b, "  tasks     %d finished", len(r.Tasks))
 	if r.Phase != "" {
 		fmt.Fprintf(&b, ", in phase %s", r.Phase)
