@@ -257,17 +257,6 @@ func (c *cluster) read(typ *engine.Type, given map[string]cty.Value) (string, ct
 	return planned.Summary, typ.Report(a, s), nil
 }
 
-// list is the member list, asked of the first member without any code of ours.
-func (c *cluster) list() *clientv3.MemberListResponse {
-	c.t.Helper()
-	cl := c.client()
-	l, err := cl.MemberList(within(c.t, 10*time.Second))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return l
-}
-
 func (c *cluster) client() *clientv3.Client {
 	c.t.Helper()
 	var endpoints []string
