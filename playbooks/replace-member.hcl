@@ -108,8 +108,9 @@ phase "remove" {
   }
 
   task "etcd_member_remove" "old" {
-    endpoints = local.endpoints
-    id        = local.old.id
+    endpoints       = local.endpoints
+    id              = local.old.id
+    even_if_healthy = var.even_if_healthy
   }
 
   # A removed member's data makes the new one refuse to start. It is kept, never deleted.

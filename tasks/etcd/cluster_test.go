@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -24,6 +25,7 @@ import (
 type node struct {
 	name, peer, client string
 	dir                string
+	tls                *transport.TLSInfo // of the client side; nil for none
 	etcd               *embed.Etcd
 }
 
@@ -90,6 +92,9 @@ func (n *node) start(t *testing.T, initial, state string) {
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.InitialCluster, cfg.ClusterState = initial, state
+	if n.tls != nil {
+		cfg.ClientTLSInfo = *n.tls
+	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		t.Errorf("start %s: %v", n.name, err)
