@@ -95,7 +95,9 @@ func failed(v world.Verdict) (ids []string) {
 }
 
 func TestUnitGuard(t *testing.T) {
-	up := unitState{Active: "active", Sub: "running", PID: 7}
+	up := unitState{Active: "active", Sub: "running", PID: 7, Member: true}
+	other := up
+	other.Member = false
 	tests := []struct {
 		name string
 		args unitArgs
@@ -109,8 +111,9 @@ func TestUnitGuard(t *testing.T) {
 		{"by consent", unitArgs{Unit: etcd, State: "stopped", AllowDowntime: true}, up, cluster(true, true, false), nil},
 		{"stop the one that is down", unitArgs{Unit: etcd, State: "stopped"}, up, cluster(true, false, true), nil},
 		{"start", unitArgs{Unit: etcd, State: "started"}, up, cluster(true, true, false), nil},
-		{"stop another unit", unitArgs{Unit: "nginx.service", State: "stopped"}, up, cluster(true, true, false), nil},
-		{"stop what is stopped", unitArgs{Unit: etcd, State: "stopped"}, unitState{Active: "inactive"}, cluster(true, true, false), nil},
+		{"stop another unit", unitArgs{Unit: "nginx.service", State: "stopped"}, other, cluster(true, true, false), nil},
+		{"stop another unit, of nobody knows whom", unitArgs{Unit: "nginx.service", State: "stopped"}, other, &world.World{}, nil},
+		{"stop what is stopped", unitArgs{Unit: etcd, State: "stopped"}, unitState{Active: "inactive", Member: true}, cluster(true, true, false), nil},
 		{"stop one of nobody knows how many", unitArgs{Unit: etcd, State: "stopped"}, up, &world.World{}, []string{"Q0"}},
 	}
 	for _, test := range tests {

@@ -45,6 +45,7 @@ type unitState struct {
 	Invocation string `json:"invocation"`
 	PID        int    `json:"pid"`
 	NeedReload bool   `json:"need_reload"`
+	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
 }
 
 // phase sorts what systemd says of a unit by what it means for a task.
@@ -109,7 +110,9 @@ func stateOf(u conn.Unit) unitState {
 
 func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
 	u, err := describe(ctx, l.Host, a.Unit)
-	return stateOf(u), err
+	s := stateOf(u)
+	s.Member = a.Unit == l.Cluster.Unit
+	return s, err
 }
 
 func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitResults) {
@@ -149,7 +152,7 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 }
 
 func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdict {
-	if a.State == "started" || a.State == "stopped" && s.is(a) {
+	if !s.Member || a.State == "started" || a.State == "stopped" && s.is(a) {
 		return world.Verdict{}
 	}
 	return w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)

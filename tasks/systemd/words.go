@@ -36,10 +36,10 @@ func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time,
 	}
 	text += fmt.Sprintf("; it is %q", u.ActiveState+" ("+u.SubState+")")
 	entries, jerr := l.Host.Journal(ctx, conn.JournalQuery{Unit: unit, Since: begun.Add(-time.Minute), Lines: searched})
-	if jerr == nil && len(entries) > 0 {
-		text += ". Its last words:\n\n  " + strings.Join(last(entries), "\n  ") + "\n"
+	if jerr != nil || len(entries) == 0 {
+		return fmt.Errorf("%s: %w", text, err)
 	}
-	return because{text, err}
+	return because{text + ". Its last words:\n\n  " + strings.Join(last(entries), "\n  ") + "\n", err}
 }
 
 // because is an error whose text says more than its cause, and whose cause can
