@@ -69,7 +69,7 @@ func survey(ctx context.Context, p *Program, env Env) world.Cluster {
 // lookAt is the eyes of a task that says nothing to anybody.
 func lookAt(p *Program, env Env, host conn.Reader) Look {
 	return Look{
-		Host: host, Cluster: p.Cluster, RunID: env.Identity.ID, Dial: env.Dial,
+		Host: host, Cluster: p.located(), RunID: env.Identity.ID, Dial: env.Dial,
 		DialFrom: func(ctx context.Context, name, addr string) (net.Conn, error) {
 			spec, ok := p.host(name)
 			if !ok || env.Host == nil {

@@ -32,6 +32,19 @@ type Program struct {
 	Outputs []*Output
 }
 
+// located is the cluster with the peer URLs of all hosts.
+func (p *Program) located() Cluster {
+	c := p.Cluster
+	if c.PeerURLs != nil {
+		return c
+	}
+	c.PeerURLs = map[string][]string{}
+	for _, h := range p.Hosts {
+		c.PeerURLs[h.Name] = h.Member.PeerURLs
+	}
+	return c
+}
+
 // Input is the value of one variable, with where it came from.
 type Input struct {
 	Name      string
@@ -56,6 +69,7 @@ type Cluster struct {
 	Endpoints []string // client URLs of the members, in that order
 	// PeerURLs holds those of every host of the inventory, member or not, by the
 	// host's name. A member of the running cluster is found on its host by them.
+	// Nil stands for those of Program.Hosts.
 	PeerURLs    map[string][]string
 	RemoveRoots []string // the only directories below which a task may remove
 	TLS         TLS
