@@ -10,12 +10,9 @@ import (
 
 // remember keeps what the end of the run has to tell of a failure.
 func (r *Reporter) remember(ev engine.Event) {
-	switch {
-	case ev.Status != engine.OK && ev.Status != engine.Skipped && ev.Place == engine.InPhase:
+	if ev.Status != engine.OK && ev.Status != engine.Skipped && ev.Place == engine.InPhase {
 		r.failed = append(r.failed, ev)
 		r.phase = ev.Phase
-	case ev.Status == engine.OK && ev.Place == engine.InRescue:
-		r.mended = append(r.mended, ev.Address)
 	}
 }
 
@@ -51,24 +48,32 @@ func (r *Reporter) summary(ev engine.Event) string {
 
 // failure is what went wrong, where, what was done about it, and how to go on.
 func (r *Reporter) failure(ev engine.Event) string {
-	if ev.Status == engine.OK {
+	f := ev.Failure
+	if f == nil {
 		return ""
 	}
 	var b strings.Builder
-	for _, f := range r.failed {
-		b.WriteString("\n" + r.Failure(f))
+	for _, end := range r.failed {
+		b.WriteString("\n" + r.Failure(end))
 	}
-	if len(ev.Diagnostics) > 0 {
+	switch {
+	case len(ev.Diagnostics) > 0:
 		b.WriteString("\n" + r.Findings(ev.Diagnostics))
+	case len(r.failed) == 0:
+		b.WriteString("\n" + r.Findings(engine.Diagnostics{{
+			Severity: engine.Error, Summary: "Run " + string(ev.Status), Detail: f.Cause, Subject: f.Subject, Task: f.Address,
+		}}))
 	}
-	if len(r.mended) > 0 {
-		fmt.Fprintf(&b, "\n  Phase %q was rescued: %s.\n", r.phase, strings.Join(r.mended, ", "))
+	if len(f.Undone) > 0 {
+		fmt.Fprintf(&b, "\n  Phase %q was rescued: %s.\n", r.phase, strings.Join(f.Undone, ", "))
 	}
-	fmt.Fprintf(&b, "\n  Nothing further was done. After mending the cause:\n\n    etcdplay resume %s", ev.RunID)
-	if len(r.mended) > 0 {
-		fmt.Fprintf(&b, "      begins again with phase %q", r.phase)
+	if f.GoOn != "" {
+		fmt.Fprintf(&b, "\n  Nothing further was done. After mending the cause:\n\n    %s", f.GoOn)
+		if len(f.Undone) > 0 {
+			fmt.Fprintf(&b, "      begins again with phase %q", r.phase)
+		}
+		b.WriteString("\n")
 	}
-	b.WriteString("\n")
 	return b.String()
 }
 

@@ -45,6 +45,7 @@ type Record struct {
 	After         *BudgetRecord           `json:"quorum_after,omitempty"`
 	Outputs       map[string]OutputRecord `json:"outputs,omitempty"`
 	Counts        map[string]int          `json:"counts,omitempty"`
+	Failure       *FailureRecord          `json:"failure,omitempty"`
 	Diagnostic    json.RawMessage         `json:"diagnostic,omitempty"`
 	Diagnostics   json.RawMessage         `json:"diagnostics,omitempty"`
 	Data          any                     `json:"data,omitempty"` // of commands that print something of their own
@@ -78,6 +79,16 @@ type DiffRecord struct {
 	After   string `json:"after,omitempty"`
 	Exists  bool   `json:"exists"`
 	Removed bool   `json:"removed,omitempty"`
+}
+
+// FailureRecord is why a run stopped, and how to go on.
+type FailureRecord struct {
+	Task   string        `json:"task,omitempty"`
+	Host   string        `json:"host,omitempty"`
+	Range  *engine.Range `json:"range,omitempty"`
+	Cause  string        `json:"cause"`
+	Undone []string      `json:"undone,omitempty"`
+	GoOn   string        `json:"go_on,omitempty"`
 }
 
 // BudgetRecord is the quorum arithmetic of one moment.
@@ -130,6 +141,9 @@ func EventRecord(ev engine.Event, findings func(engine.Diagnostics) json.RawMess
 		if ev.Diagnostics.HasErrors() {
 			r.Level = "error"
 		}
+	}
+	if f := ev.Failure; f != nil {
+		r.Failure = &FailureRecord{Task: f.Address, Host: f.Host, Range: f.Subject, Cause: f.Cause, Undone: f.Undone, GoOn: f.GoOn}
 	}
 	if ev.Entry != nil {
 		r.Plan = entryRecord(ev.Entry)

@@ -29,7 +29,6 @@ type Reporter struct {
 	place   engine.Place
 	outputs []engine.PlannedOutput
 	failed  []engine.Event // ends of tasks that failed outside rescue and always
-	mended  []string       // addresses of rescue tasks that have run since
 	phase   string         // that the failure happened in
 }
 

@@ -67,7 +67,9 @@ func story() []engine.Event {
 	run(task(engine.Change, "stop_new", "systemd_unit", "demo-etcd-2", "started -> stopped"), engine.InRescue, time.Second, ok)
 	add(0, engine.Event{Kind: engine.PhaseEnd, Phase: "join", Status: engine.Rescued})
 	add(0, engine.Event{Kind: engine.OutputsKnown, Outputs: []engine.PlannedOutput{{Name: "old_data", Value: cty.StringVal("/x")}}})
-	add(0, engine.Event{Kind: engine.Summary, Status: engine.Failed, Elapsed: 69 * time.Second, Exposed: 1200 * time.Millisecond})
+	add(0, engine.Event{Kind: engine.Summary, Status: engine.Failed, Elapsed: 69 * time.Second, Exposed: 1200 * time.Millisecond, Failure: &engine.Failure{
+		Address: "task.start", Host: "demo-etcd-2", Cause: "did not become active", Undone: []string{"task.stop_new"}, GoOn: "etcdplay resume " + runID,
+	}})
 	return evs
 }
 
@@ -167,6 +169,18 @@ func TestSpan(t *testing.T) {
 	} {
 		if got := Span(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+// A run that stops before any task has failed still says why.
+func TestFailureWithoutTask(t *testing.T) {
+	_, stderr := tell([]engine.Event{{Kind: engine.Summary, Status: engine.Refused, RunID: runID, Failure: &engine.Failure{
+		Cause: "The plan said 3 members, and now there are 2.", GoOn: "etcdplay resume " + runID,
+	}}}, false)
+	for _, want := range []string{"Error: Run refused", "The plan said 3 members", "Nothing further was done", "etcdplay resume " + runID} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in:\n%s", want, stderr)
 		}
 	}
 }
