@@ -117,7 +117,20 @@ const (
 
 // Inventories.
 const (
-	Inventory Code = "EP2001"
+	NotAnInventory    Code = "EP5001"
+	NoCluster         Code = "EP5002"
+	UnknownConnection Code = "EP5003"
+	BadAddress        Code = "EP5004"
+	SameAddress       Code = "EP5005"
+	SameMember        Code = "EP5006"
+	BadMemberURL      Code = "EP5007"
+	MixedSchemes      Code = "EP5008"
+	SuspectURL        Code = "EP5009"
+	BadDataDir        Code = "EP5010"
+	ClusterSize       Code = "EP5011"
+	BadTLS            Code = "EP5012"
+	BadAuth           Code = "EP5013"
+	TwoClusters       Code = "EP5014"
 )
 
 // Entry is a code with what it stands for.
@@ -215,6 +228,19 @@ func Codes() []Entry {
 		{CallMissing, "the called playbook needs a value"},
 		{CallUnreadable, "a called playbook cannot be loaded"},
 
-		{Inventory, "something is wrong in an inventory"},
+		{NotAnInventory, "a file has no inventory block, or is of another kind"},
+		{NoCluster, "an inventory has no cluster"},
+		{UnknownConnection, "a kind of connection that does not exist"},
+		{BadAddress, "an address of a host that cannot be one"},
+		{SameAddress, "two hosts are one machine"},
+		{SameMember, "two members have one name or one peer URL"},
+		{BadMemberURL, "a URL that no member can have"},
+		{MixedSchemes, "peer URLs of one cluster with http and with https"},
+		{SuspectURL, "a URL that looks like one of the other kind"},
+		{BadDataDir, "a directory that cannot be a data directory"},
+		{ClusterSize, "a number of members that no cluster should have"},
+		{BadTLS, "TLS settings that do not fit together"},
+		{BadAuth, "a password that is told twice or not at all"},
+		{TwoClusters, "a host that is a member of two clusters"},
 	}
 }

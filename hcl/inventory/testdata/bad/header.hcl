@@ -1,0 +1,7 @@
+inventory "x" {
+  langauge = 1
+}
+
+inventory {}
+
+x = 1

@@ -1,0 +1,3 @@
+inventory {
+  language = 2
+}

@@ -1,0 +1,7 @@
+inventory {
+  language = 1
+}
+
+host "a" {
+  address = "10.0.0.1"
+}

@@ -1,0 +1,7 @@
+inventory {
+  language = 1
+}
+
+cluster "c" {
+  members = ["a"
+}
