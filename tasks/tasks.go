@@ -7,11 +7,12 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/tasks/control"
+	"github.com/etcdplay/etcdplay/tasks/etcd"
 	"github.com/etcdplay/etcdplay/tasks/file"
 	"github.com/etcdplay/etcdplay/tasks/systemd"
 )
 
 // Types lists every task type.
 func Types() []*engine.Type {
-	return slices.Concat(systemd.Types(), file.Types(), control.Types())
+	return slices.Concat(etcd.Types(), systemd.Types(), file.Types(), control.Types())
 }

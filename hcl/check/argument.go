@@ -1,0 +1,68 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
+)
+
+// Argument gives the value of a task's argument the type of the argument, and
+// checks its kind and that no secret is where it would be seen. It is asked
+// while checking and in a run. A null stands for an argument that is not
+// written, unless it is required.
+func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
+	unsuitable := func(err error) (cty.Value, engine.Diagnostics) {
+		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument %q of %s: %s", a.Name, t.Name, err.Error()))
+	}
+	out, err := eval.Strict(v, a.Type, nil)
+	if err != nil {
+		return unsuitable(err)
+	}
+	if isNull(out) {
+		if a.Required {
+			return cty.NilVal, null(x, fmt.Sprintf("Argument %q of %s", a.Name, t.Name))
+		}
+		return out, nil
+	}
+	if a.NoSecret && sensitive(out) {
+		return cty.NilVal, secretArgument(t, a, x)
+	}
+	if a.Kind != engine.AnyString || len(a.Enum) > 0 {
+		if err := kinds(a, eval.Reveal(out)); err != nil {
+			return unsuitable(err)
+		}
+	}
+	return out, nil
+}
+
+func secretArgument(t *engine.Type, a engine.Arg, x *syntax.Expr) engine.Diagnostics {
+	if a.Name == "argv" || a.Name == "shell" {
+		return one(diag.New(diag.SecretOnCommandLine, "Sensitive value on a command line", x.Range(), x.Place,
+			"A command line is visible to every user of the host (ps, /proc). Pass the value in env or stdin."))
+	}
+	return secretPlace(x, fmt.Sprintf("Argument %q of %s", a.Name, t.Name))
+}
+
+// kinds checks every known string of a value against the argument's kind.
+func kinds(a engine.Arg, v cty.Value) error {
+	if !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	switch ty := v.Type(); {
+	case ty == cty.String:
+		return eval.CheckKind(a.Kind, a.Enum, v.AsString())
+	case ty.IsListType(), ty.IsSetType(), ty.IsMapType():
+		for it := v.ElementIterator(); it.Next(); {
+			_, e := it.Element()
+			if err := kinds(a, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

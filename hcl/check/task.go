@@ -1,0 +1,177 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
+)
+
+func (c *checker) task(t *Task) {
+	base := site{task: t, before: t.Index, what: "a task"}
+	if t.Type == nil {
+		c.unknownType(t)
+	}
+	c.place(t)
+	at := base
+	if t.ForEach != nil {
+		v, _ := c.value(t.ForEach, base, Want{Form: Rounds})
+		at.each = eachOf(v)
+	}
+	c.optional(t.OnEach, base, Hosts)
+	c.optional(t.On, at, OneHost)
+	at.target = t.On != nil || t.OnEach != nil
+	c.optional(t.Parallel, base, Whole)
+	c.optional(t.Become, at, Flag)
+	c.optional(t.When, at, Condition)
+	c.optional(t.Timeout, at, Span)
+	if t.Type != nil {
+		c.arguments(t, at)
+	}
+	for _, p := range t.Pre {
+		c.condition(p, at)
+	}
+	after := at
+	after.self = true
+	for _, p := range t.Post {
+		c.condition(p, after)
+	}
+	c.retry(t, at, after)
+	c.resultValue(t)
+}
+
+func (c *checker) optional(x *syntax.Expr, at site, f Form) {
+	if x != nil {
+		c.value(x, at, Want{Form: f})
+	}
+}
+
+func (c *checker) unknownType(t *Task) {
+	name := t.Task.Type
+	detail := fmt.Sprintf("There is no task type %q.%s", name, diag.DidYouMean(name, c.Types.names))
+	switch {
+	case strings.HasPrefix(name, "etcd2_"), strings.HasPrefix(name, "etcd_snapshot_"):
+		detail = fmt.Sprintf("The task type %q is not available in this version of etcdplay.", name)
+	case name == "shell" || name == "command" || name == "script":
+		detail = fmt.Sprintf("There is no task type %q. Write exec, with argv = [...] or shell = \"...\".", name)
+	case name == "service" || name == "systemd":
+		detail = fmt.Sprintf("There is no task type %q. Write systemd_unit.", name)
+	}
+	d := diag.New(diag.UnknownTaskType, "Unknown task type", t.TypeRange, t.Place, "%s", detail)
+	d.Notes = noteLines("Types: ", c.Types.names)
+	c.add(d)
+}
+
+// place checks on, on_each and for_each against each other and against where
+// the type runs.
+func (c *checker) place(t *Task) {
+	c.exclusive(t, t.On, t.OnEach, "A task runs on one host (on) or on several (on_each). Take one of the two out.")
+	c.exclusive(t, t.ForEach, t.OnEach, "A task loops over values (for_each) or over hosts (on_each). For both, call a playbook with for_each, and write on_each in it.")
+	if t.Parallel != nil && t.OnEach == nil {
+		c.add(diag.New(diag.NoConnection, "Nothing to run in parallel", t.Parallel.NameRange, t.Place,
+			"parallel says on how many hosts on_each works at a time, and this task has no on_each."))
+	}
+	if t.Type == nil {
+		return
+	}
+	targeted := t.On != nil || t.OnEach != nil
+	switch {
+	case t.Type.Where == engine.OnHost && !targeted:
+		c.add(diag.New(diag.NeedsHost, "No host", t.Range, t.Place,
+			"%s works on a host. Write on = host[\"NAME\"], or on_each = [...] for several.", t.Task.Type))
+	case t.Type.Where == engine.Controller && targeted:
+		x := t.On
+		if x == nil {
+			x = t.OnEach
+		}
+		detail := fmt.Sprintf("%s works on no host, so it takes no %s. Take it out.", t.Task.Type, x.Name)
+		if _, ok := c.Types.args[t.Type]["via"]; ok {
+			detail = fmt.Sprintf("%s speaks to the cluster and works on no host, so it takes no %s. To speak through a host write via.", t.Task.Type, x.Name)
+		}
+		c.add(diag.New(diag.TakesNoHost, "No host here", x.NameRange, t.Place, "%s", detail))
+	case t.Become != nil && !targeted:
+		c.add(diag.New(diag.NoConnection, "No host to become root on", t.Become.NameRange, t.Place,
+			"become is about the host that a task works on, and this task has neither on nor on_each."))
+	}
+}
+
+// exclusive finds the later of two arguments that exclude each other.
+func (c *checker) exclusive(t *Task, a, b *syntax.Expr, detail string) {
+	if a == nil || b == nil {
+		return
+	}
+	if a.NameRange.Start.Byte > b.NameRange.Start.Byte {
+		a, b = b, a
+	}
+	c.add(diag.New(diag.TwoTargets, fmt.Sprintf("Both %s and %s", a.Name, b.Name), b.NameRange, t.Place, "%s", detail))
+}
+
+func (c *checker) arguments(t *Task, at site) {
+	args := c.Types.args[t.Type]
+	for _, x := range t.Args {
+		a, ok := args[x.Name]
+		if !ok {
+			c.unsupported(t, x)
+			continue
+		}
+		if a.Deprecated != "" {
+			c.add(diag.Warn(diag.New(diag.DeprecatedArgument, "Deprecated argument", x.NameRange, t.Place, "%s", a.Deprecated)))
+		}
+		if t.Type.Role == engine.Calls {
+			continue
+		}
+		v, ok := c.value(x, at, Want{})
+		if !ok {
+			continue
+		}
+		_, found := Argument(t.Type, a, x, v)
+		c.found = append(c.found, found...)
+		if x.Name == "shell" && a.Type == cty.String {
+			c.shell(x, at)
+		}
+	}
+	for _, a := range t.Type.Args {
+		if a.Required && t.Arg(a.Name) == nil {
+			c.add(diag.New(diag.MissingArgument, "Missing required argument", t.Range, t.Place, "%s needs the argument %q.", t.Task.Type, a.Name))
+		}
+	}
+	if t.Type.Role == engine.Calls {
+		c.call(t, at)
+	}
+}
+
+func (c *checker) unsupported(t *Task, x *syntax.Expr) {
+	detail := syntax.Foreign(x.Name)
+	if detail == "" {
+		names := syntax.Reserved()
+		for _, a := range t.Type.Args {
+			names = append(names, a.Name)
+		}
+		detail = fmt.Sprintf("%s has no argument %q.%s", t.Task.Type, x.Name, diag.DidYouMean(x.Name, names))
+	}
+	c.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", x.NameRange, t.Place, "%s", detail))
+}
+
+func (c *checker) retry(t *Task, at, after site) {
+	r := t.Retry
+	if r == nil {
+		return
+	}
+	if t.Type != nil && !t.Type.Retryable {
+		detail := fmt.Sprintf("%s is not safe to repeat blindly: an attempt whose answer was lost may have succeeded. etcdplay reads the state back and adopts such a change by itself; remove the retry block.", t.Task.Type)
+		if t.Type.Role != engine.Plain || t.Type.Effect == engine.Control {
+			detail = fmt.Sprintf("%s would come to the same again; remove the retry block.", t.Task.Type)
+		}
+		c.add(diag.New(diag.NotRetryable, "This task cannot be retried", r.TypeRange, t.Place, "%s", detail))
+		return
+	}
+	c.optional(r.Attempts, at, Whole)
+	c.optional(r.Interval, at, Span)
+	c.optional(r.Backoff, at, Factor)
+	c.optional(r.MaxInterval, at, Span)
+	c.optional(r.Until, after, Condition)
+}

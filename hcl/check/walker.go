@@ -1,0 +1,110 @@
+package check
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
+)
+
+// walker visits an expression with the contexts that its parts are evaluated
+// in. What stands in a for expression over an unknown collection is evaluated
+// by nobody else.
+type walker struct {
+	c        *checker
+	x        *syntax.Expr
+	contexts []*hcl.EvalContext
+	loops    []*hcl.EvalContext // of the for expressions around
+	good     bool
+}
+
+func (w *walker) ctx() *hcl.EvalContext { return w.contexts[len(w.contexts)-1] }
+
+// Enter is called before the parts of a node are visited.
+func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
+	switch n := n.(type) {
+	case *hclsyntax.ForExpr:
+		w.loops = append(w.loops, w.enterLoop(n))
+	case hclsyntax.ChildScope:
+		w.contexts = append(w.contexts, w.loops[len(w.loops)-1])
+	case *hclsyntax.BinaryOpExpr:
+		w.compare(n)
+	}
+	return nil
+}
+
+// Exit is called after the parts of a node were visited.
+func (w *walker) Exit(n hclsyntax.Node) hcl.Diagnostics {
+	switch n.(type) {
+	case *hclsyntax.ForExpr:
+		w.loops = w.loops[:len(w.loops)-1]
+	case hclsyntax.ChildScope:
+		w.contexts = w.contexts[:len(w.contexts)-1]
+	}
+	return nil
+}
+
+// enterLoop is the context inside a for expression. Where the library did not
+// look inside, because there is no element yet, it is done here.
+func (w *walker) enterLoop(n *hclsyntax.ForExpr) *hcl.EvalContext {
+	child := w.ctx().NewChild()
+	coll, _ := n.CollExpr.Value(w.ctx())
+	key, elem := elementOf(coll)
+	child.Variables = map[string]cty.Value{n.ValVar: elem}
+	if n.KeyVar != "" {
+		child.Variables[n.KeyVar] = key
+	}
+	plain, _ := coll.Unmark()
+	if plain.IsKnown() && !plain.IsNull() && plain.CanIterateElements() && plain.LengthInt() > 0 {
+		return child
+	}
+	for _, part := range []hclsyntax.Expression{n.KeyExpr, n.ValExpr, n.CondExpr} {
+		if part == nil {
+			continue
+		}
+		_, found := part.Value(child)
+		for i, f := range Findings(found, w.x.Place) {
+			if found[i].Subject == nil || w.c.once(diag.Code(f.Code), *found[i].Subject, f.Detail) {
+				w.c.add(f)
+			}
+			w.good = false
+		}
+	}
+	return child
+}
+
+// compare finds an == or != whose sides can never be equal.
+func (w *walker) compare(n *hclsyntax.BinaryOpExpr) {
+	if n.Op != hclsyntax.OpEqual && n.Op != hclsyntax.OpNotEqual {
+		return
+	}
+	l, ld := n.LHS.Value(w.ctx())
+	r, rd := n.RHS.Value(w.ctx())
+	if ld.HasErrors() || rd.HasErrors() {
+		return
+	}
+	lt, rt := l.Type(), r.Type()
+	if lt == cty.DynamicPseudoType || rt == cty.DynamicPseudoType || lt.Equals(rt) || !lt.IsPrimitiveType() && !rt.IsPrimitiveType() {
+		return
+	}
+	fix := "Compare values of one type."
+	switch {
+	case lt.IsPrimitiveType() && rt.IsPrimitiveType() && (quoted(n.LHS) || quoted(n.RHS)):
+		fix = "Convert one of them, or take the quotes away."
+	case lt.IsPrimitiveType() && rt.IsPrimitiveType():
+		fix = "Convert one of them, for example with tostring()."
+	case lt.Equals(eval.HostType) || rt.Equals(eval.HostType):
+		fix = "Compare the name of the host, HOST.name."
+	}
+	w.good = false
+	w.c.add(diag.New(diag.UnlikeComparison, "Comparison of different types", n.SrcRange, w.x.Place,
+		"%s is never equal to %s. %s", capital(eval.TypeName(lt)), eval.TypeName(rt), fix))
+}
+
+func quoted(x hclsyntax.Expression) bool {
+	t, ok := x.(*hclsyntax.TemplateExpr)
+	return ok && t.IsStringLiteral()
+}

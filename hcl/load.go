@@ -1,0 +1,208 @@
+// Package hcl reads playbooks: from bytes over a checked tree to an
+// engine.Program. It knows the files, how they call each other, where the
+// values of variables come from, and how an expression gets its value in a run.
+// It does not know what a task type does, and it connects to nothing.
+package hcl
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/check"
+	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
+)
+
+// Options is what playbooks are loaded with.
+type Options struct {
+	Types       []*engine.Type
+	ToolVersion string // etcdplay's own, for required_version; "" fits all
+	// ReadFile yields a file by its path. Nil means the file system, where
+	// anything but a regular file is refused.
+	ReadFile func(path string) ([]byte, error)
+}
+
+// Playbook is a loaded playbook, with those it calls.
+type Playbook struct {
+	*check.Playbook
+	callees   map[*syntax.Task]*Playbook
+	functions map[string]function.Function
+	shared    *shared
+	digest    string // of this playbook and of those it calls
+	valid     bool   // there were no errors
+}
+
+// shared is what a playbook has in common with those it calls.
+type shared struct {
+	types     *check.Types
+	tool      string
+	read      func(path string) ([]byte, error)
+	sources   map[string][]byte
+	templates *eval.Templates
+	loaded    map[string]*Playbook // called playbooks by path; nil if one cannot be loaded
+	found     engine.Diagnostics   // in called playbooks
+}
+
+// Load reads the playbook at path and those it calls, and checks all that can
+// be checked without an inventory. The findings are all there are, in the order
+// of the source. The playbook is nil only if its header cannot be read; with
+// other errors it can be asked about its declarations and for its sources.
+func Load(path string, o Options) (*Playbook, engine.Diagnostics) {
+	s := &shared{
+		types:   check.NewTypes(o.Types),
+		tool:    o.ToolVersion,
+		read:    o.ReadFile,
+		sources: map[string][]byte{},
+		loaded:  map[string]*Playbook{},
+	}
+	template := eval.ReadBelow
+	if s.read == nil {
+		s.read = readFile
+	} else {
+		template = func(dir, name string) ([]byte, error) { return s.read(filepath.Join(dir, filepath.FromSlash(name))) }
+	}
+	s.templates = eval.NewTemplates(func(dir, name string) ([]byte, error) {
+		src, err := template(dir, name)
+		if err == nil {
+			s.sources[filepath.Join(dir, filepath.FromSlash(name))] = src
+		}
+		return src, err
+	})
+	src, err := s.read(path)
+	if err != nil {
+		return nil, engine.Diagnostics{unreadable(path, err)}
+	}
+	p, found := s.load(path, src, nil)
+	found = append(found, s.found...)
+	if p != nil {
+		p.valid = !found.HasErrors()
+	}
+	return p, found
+}
+
+func unreadable(path string, err error) engine.Diagnostic {
+	return diag.Bare(diag.FileUnreadable, "File cannot be read", "%s: %s.", path, reason(err))
+}
+
+// reason is an error without the path that the finding names already.
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// readFile reads a regular file, and nothing that could block or be endless.
+// What is beyond the limit of a file is left out, but for one byte that shows.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("this is a directory, and a playbook is one file")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("this is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: nothing can be lost
+	return io.ReadAll(io.LimitReader(f, syntax.MaxSize+1))
+}
+
+// load reads one playbook; stack holds the files that led to it.
+func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engine.Diagnostics) {
+	s.sources[path] = src
+	file, found := syntax.Parse(path, src)
+	if found.HasErrors() {
+		return nil, found
+	}
+	s.sources[path] = file.Source
+	decoded, found := syntax.Decode(file, s.tool)
+	if decoded == nil {
+		return nil, found
+	}
+	dir := filepath.Dir(path)
+	p := &Playbook{
+		callees:   map[*syntax.Task]*Playbook{},
+		functions: eval.Table(s.templates, dir),
+		shared:    s,
+	}
+	found = append(found, s.calls(p, decoded, append(stack, filepath.Clean(path)))...)
+	in := check.Input{
+		Playbook:  decoded,
+		Types:     s.types,
+		Functions: p.functions,
+		Callees:   map[*syntax.Task]*check.Playbook{},
+		Template: func(name string) error {
+			_, err := s.templates.Load(dir, name)
+			return err
+		},
+	}
+	for t, callee := range p.callees {
+		in.Callees[t] = callee.Playbook
+	}
+	checked, more := check.Check(in)
+	p.Playbook = checked
+	p.digest = p.digests(file)
+	return p, diag.Sort(append(found, more...))
+}
+
+// digests is over the tokens of the playbook and of those it calls, in their order.
+func (p *Playbook) digests(file *syntax.File) string {
+	h := sha256.New()
+	fmt.Fprintln(h, file.Digest)
+	for _, t := range p.Tasks {
+		if c := p.callees[t.Task]; c != nil {
+			fmt.Fprintln(h, c.digest)
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Sources is every file that was read, by its path: for the lines that findings
+// show, and for the copies kept with a run. Line ends are those of Unix.
+func (p *Playbook) Sources() map[string][]byte { return maps.Clone(p.shared.sources) }
+
+// Counts sums a playbook up, those it calls left out.
+type Counts struct {
+	Language, Variables, Phases, Tasks int
+}
+
+// Summary counts what a playbook holds.
+func Summary(p *Playbook) Counts {
+	c := Counts{Language: p.Header.Language, Variables: len(p.Playbook.Variables), Tasks: len(p.Tasks)}
+	for _, ph := range p.Phases {
+		if ph.Name != "" {
+			c.Phases++
+		}
+	}
+	return c
+}
+
+// String is what validate says of a good playbook: "language 1, 5 variables,
+// 3 phases, 18 tasks".
+func (c Counts) String() string {
+	return fmt.Sprintf("language %d, %s, %s, %s", c.Language, plural(c.Variables, "variable"), plural(c.Phases, "phase"), plural(c.Tasks, "task"))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

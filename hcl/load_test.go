@@ -1,0 +1,31 @@
+package hcl_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/etcdplay/etcdplay/hcl"
+	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/tasks"
+)
+
+// TestShipped loads every playbook that comes with the program: none may have
+// so much as a warning.
+func TestShipped(t *testing.T) {
+	files, err := filepath.Glob("../playbooks/*.hcl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("playbooks: got %v, %v, want some", files, err)
+	}
+	for _, f := range files {
+		p, found := hcl.Load(f, hcl.Options{Types: tasks.Types(), ToolVersion: "0.1.0"})
+		if len(found) > 0 {
+			var sources map[string][]byte
+			if p != nil {
+				sources = p.Sources()
+			}
+			t.Errorf("%s:", f)
+			_ = diag.Write(os.Stderr, found, sources, diag.Options{})
+		}
+	}
+}
