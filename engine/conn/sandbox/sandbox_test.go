@@ -11,13 +11,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/conn/conntest"
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox"
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox/etcdserver"
 )
@@ -35,6 +39,12 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		case "etcd":
 			etcdserver.Main(os.Args[4:])
+		case "notify": // for units of conntest
+			if sent, err := daemon.SdNotify(false, os.Args[3]); err != nil || !sent {
+				fmt.Fprintln(os.Stderr, "not notified:", sent, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -108,6 +118,35 @@ func write(t *testing.T, h conn.Host, path, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestConnection(t *testing.T) {
+	s := up(t, 1, 1)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := user.LookupGroupId(me.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conntest.Run(t, func(t *testing.T) conntest.Fixture {
+		h := host(t, s, "demo-etcd-2")
+		dir := "/srv/" + filepath.Base(t.Name())
+		if err := h.Mkdir(t.Context(), dir, conn.Attr{}); err != nil {
+			t.Fatal(err)
+		}
+		return conntest.Fixture{
+			Host: h, Dir: dir, User: me.Username, Group: group.Name,
+			NoOtherFS: "a sandbox host has one file system: mounting another takes privileges",
+			UnitDir:   "/usr/lib/systemd/system",
+			Notify:    []string{exe, "sandbox", "notify", "READY=1"},
+		}
+	})
 }
 
 func TestCluster(t *testing.T) {

@@ -20,6 +20,9 @@ import (
 // WriteFile replaces the file at p, as conn.Host says.
 func (r *Root) WriteFile(ctx context.Context, p string, f conn.File) error {
 	own, err := r.owner(f.Attr)
+	if err == nil {
+		err = check(p)
+	}
 	if err != nil {
 		return &fs.PathError{Op: "write", Path: p, Err: err}
 	}

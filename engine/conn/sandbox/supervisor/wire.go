@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ type Command struct {
 // Reply is the one line that answers.
 type Reply struct {
 	Error   string              `json:",omitempty"`
-	Kind    string              `json:",omitempty"` // which of conn's errors Error wraps, by its text
+	Kind    string              `json:",omitempty"` // which of kinds Error wraps, by its text
 	PID     int                 `json:",omitempty"` // Ping: the supervisor's
 	Unit    *conn.Unit          `json:",omitempty"`
 	Result  *conn.Result        `json:",omitempty"`
@@ -81,8 +82,11 @@ type HostState struct {
 	Units []conn.Unit // those that were looked at since it was switched on
 }
 
-// kinds are the errors that keep their identity on the way.
-var kinds = []error{conn.ErrUnreachable, conn.ErrOutcomeUnknown, conn.ErrTooBig, conn.ErrNoUnit, conn.ErrUnsupported}
+// kinds are the errors that keep their identity on the way; of several, the last.
+var kinds = []error{
+	fs.ErrNotExist, fs.ErrExist, fs.ErrPermission,
+	conn.ErrTooBig, conn.ErrNoUnit, conn.ErrUnsupported, conn.ErrUnreachable, conn.ErrOutcomeUnknown,
+}
 
 // remote is an error that the supervisor reported.
 type remote struct {
