@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,7 +128,7 @@ func machine(h engine.HostSpec) string {
 	case "local":
 		return "this machine"
 	case "sandbox":
-		return h.Connection.Dir
+		return filepath.Join(h.Connection.Dir, h.Name)
 	}
 	at := net.JoinHostPort(strings.ToLower(h.Address), strconv.Itoa(h.Connection.Port))
 	if h.Connection.ProxyJump != "" {

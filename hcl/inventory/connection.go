@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -126,15 +125,11 @@ func (r *reader) fill(c *engine.Connection, o *block) {
 }
 
 // connectionOf is how a host is reached: as its own block says, else as that
-// of all hosts. The dir of a sandbox that all hosts share holds a folder for
-// each, of its name.
+// of all hosts.
 func (r *reader) connectionOf(b *hclsyntax.Block, place diag.Place) engine.Connection {
 	c := &connection{spec: defaultConnection("ssh")}
 	if r.shared != nil {
 		shared := *r.shared
-		if shared.spec.Dir != "" {
-			shared.spec.Dir = filepath.Join(shared.spec.Dir, b.Labels[0])
-		}
 		c = &shared
 	}
 	for _, in := range b.Body.Blocks {

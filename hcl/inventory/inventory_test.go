@@ -248,8 +248,8 @@ func TestConnections(t *testing.T) {
 	if len(found) > 0 {
 		t.Fatal(found)
 	}
-	if got := shared.Hosts(shared.Clusters[0])[0].Connection.Dir; got != "/site/box/a" {
-		t.Errorf("got %q, want a folder of the host's own", got)
+	if got := shared.Hosts(shared.Clusters[0])[0].Connection.Dir; got != "/site/box" {
+		t.Errorf("got %q, want the folder of the sandbox", got)
 	}
 }
 
