@@ -14,16 +14,18 @@ import (
 
 // app is what every command has: where words come from and go to.
 type app struct {
-	stdin  io.Reader
-	env    map[string]string
-	screen *render.Screen
-	json   bool // one JSON object a line instead of text
-	asks   bool // stdin is a terminal, so that questions can be asked
-	now    func() time.Time
+	stdin io.Reader
+	env   map[string]string
+	// environ is env as it came, in the form of os.Environ.
+	environ []string
+	screen  *render.Screen
+	json    bool // one JSON object a line instead of text
+	asks    bool // stdin is a terminal, so that questions can be asked
+	now     func() time.Time
 }
 
 func newApp(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{stdin: stdin, env: map[string]string{}, asks: isTerminal(stdin), now: time.Now}
+	a := &app{stdin: stdin, env: map[string]string{}, environ: env, asks: isTerminal(stdin), now: time.Now}
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		a.env[name] = value

@@ -6,10 +6,14 @@ import "github.com/spf13/cobra"
 func (a *app) groups() []group {
 	return []group{
 		{"runs", "Runs:", []*cobra.Command{
-			a.runsCommand(), a.statusCommand(), a.reportCommand(),
+			a.planCommand(), a.runCommand(), a.resumeCommand(), a.abortCommand(),
+			a.runsCommand(), a.statusCommand(), a.reportCommand(), a.purgeCommand(),
+		}},
+		{"playbooks", "Playbooks:", []*cobra.Command{
+			a.validateCommand(), a.fmtCommand(), a.varsCommand(),
 		}},
 		{"try", "To try things on:", []*cobra.Command{
-			a.sandboxCommand(),
+			a.demoCommand(), a.sandboxCommand(),
 		}},
 		{"program", "This program:", []*cobra.Command{
 			a.versionCommand(), a.completionCommand(),

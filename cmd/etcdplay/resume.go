@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdplay/etcdplay/engine"
+)
+
+func (a *app) resumeCommand() *cobra.Command {
+	var g goingOn
+	cmd := &cobra.Command{
+		Use:   "resume [RUN]",
+		Short: "go on with an interrupted or failed run",
+		Long: `Goes on with a run that was interrupted or has failed. What became of a task
+that was begun and not ended is decided by looking at the live cluster; what was
+done is not done again. Without RUN: the last one. A sensitive variable that was
+given with --var has to be given again.`,
+		Args:              takes(0, 1, "one run"),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.goOn(args, g, engine.Resume)
+		},
+	}
+	g.flags(cmd)
+	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "go on although playbook, templates or inventory have changed")
+	return cmd
+}
+
+func (a *app) abortCommand() *cobra.Command {
+	var g goingOn
+	cmd := &cobra.Command{
+		Use:   "abort RUN",
+		Short: "run what is owed of rescue and always, and close a run",
+		Long: `Runs what is owed of rescue and always for the phase that a run stopped in, then
+closes the run for good, and tells what remains to be done by hand.`,
+		Args:              takes(1, 1, "one run"),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.goOn(args, g, engine.Abort)
+		},
+	}
+	g.flags(cmd)
+	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "also where playbook, templates or inventory have changed")
+	return cmd
+}
+
+// goingOn is the flags of resume and abort.
+type goingOn struct {
+	yes, changes bool
+	vars         []string
+}
+
+func (g *goingOn) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&g.yes, "yes", false, "answer every ordinary question with yes")
+	cmd.Flags().StringArrayVar(&g.vars, "var", nil, "give a sensitive variable again, `NAME=VALUE`")
+}
+
+// goOn takes up a recorded run: its playbook and its values are read again from
+// where they were read first, and its identity stays.
+func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Program, engine.Env, *engine.Record, engine.ResumeOptions) engine.Outcome) error {
+	r, state, err := a.openRun(args)
+	if err != nil {
+		return err
+	}
+	switch r.State {
+	case engine.RunOK:
+		a.say("summary", "", "Run "+r.Identity.ID+" ended well. There is nothing to do.")
+		return nil
+	case engine.RunAborted:
+		return wrong("", "Run %s was closed by abort, and cannot go on.", r.Identity.ID)
+	}
+	op, err := a.reopen(r, g.vars)
+	if err != nil {
+		return err
+	}
+	defer op.hosts.Close()
+	in := a.catch()
+	defer in.release()
+	in.run()
+	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes})
+	return a.watch(op, &env, func() engine.Outcome {
+		return do(in.ctx, op.program, env, r, engine.ResumeOptions{
+			StateDir: state, AcceptChanges: g.changes, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,
+		})
+	})
+}
+
+// reopen makes the operation of a recorded run again. Paths of a run are
+// relative to where it was begun, so that is where the program goes.
+func (a *app) reopen(r *engine.Record, vars []string) (*operation, error) {
+	inv := r.Invocation
+	if err := os.Chdir(inv.Dir); err != nil {
+		return nil, fmt.Errorf("%w: the run was begun in %s: %w", engine.ErrInput, inv.Dir, err)
+	}
+	return a.prepare(inv.Playbook, target{
+		inventory: inv.Inventory, cluster: inv.Cluster, varsFiles: inv.VarsFiles,
+		vars: append(append([]string(nil), inv.Vars...), vars...),
+	}, r.Identity)
+}

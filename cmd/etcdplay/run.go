@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/tasks/etcd"
+)
+
+// dryRun ends the title of a plan that is no more than that.
+const dryRun = "DRY RUN: nothing is changed"
+
+func (a *app) runCommand() *cobra.Command {
+	var t target
+	var yes, dry, drift bool
+	cmd := &cobra.Command{
+		Use:   "run PLAYBOOK",
+		Short: "plan, show the plan, ask, run",
+		Long: `Makes the plan, shows it, asks, and runs it. PLAYBOOK is a file, or the name of
+a playbook that comes with the program.`,
+		Args:              takes(1, 1, "one playbook"),
+		ValidArgsFunction: completePlaybooks,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !dry && !yes && !a.asks {
+				return wrong("With --yes it runs without asking; etcdplay plan shows what it would do.",
+					"There would be a question before anything is done, and stdin is no terminal. Nothing was done.")
+			}
+			return a.perform(args[0], t, yes, dry, drift)
+		},
+	}
+	t.flags(cmd, a)
+	cmd.Flags().BoolVar(&yes, "yes", false, "answer every ordinary question with yes")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan and end")
+	cmd.Flags().BoolVar(&drift, "accept-drift", false, "go on where the world is no longer as the plan said")
+	return cmd
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:               "plan PLAYBOOK",
+		Short:             "show what a run would do; changes nothing anywhere",
+		Args:              takes(1, 1, "one playbook"),
+		ValidArgsFunction: completePlaybooks,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.perform(args[0], t, false, true, false)
+		},
+	}
+	t.flags(cmd, a)
+	return cmd
+}
+
+// perform plans, shows, and unless dry asks and runs.
+func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	id, err := engine.NewIdentity(a.now(), a.user())
+	if err != nil {
+		return err
+	}
+	op, err := a.prepare(playbook, t, id)
+	if err != nil {
+		return err
+	}
+	defer op.hosts.Close()
+	in := a.catch()
+	defer in.release()
+	q := &questions{app: a, yes: yes}
+	env := a.environment(op, id, q)
+
+	plan, err := engine.MakePlan(in.ctx, op.program, env)
+	if err != nil {
+		return err
+	}
+	title := dryRun
+	if !dry {
+		title = "run " + id.ID
+	}
+	a.printPlan(plan, title, op)
+	if len(plan.Failed) > 0 {
+		return exit(plan.ExitCode())
+	}
+	if dry {
+		return nil
+	}
+	if c := plan.Counts; c.Changes+c.Destructive > 0 {
+		ok, err := q.goAhead(in.ctx)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			a.say("question", "", "Nothing was done.")
+			return exit(engine.ExitInterrupted)
+		}
+	}
+	in.run()
+	return a.watch(op, &env, func() engine.Outcome {
+		return engine.Run(in.ctx, op.program, env, plan, engine.RunOptions{
+			StateDir: state, AcceptDrift: drift, Stop: in.stop, Invocation: op.invocation, Copies: op.sources, Scrub: op.scrub,
+		})
+	})
+}
+
+func (a *app) printPlan(plan *engine.Plan, title string, op *operation) {
+	a.findings(plan.Notes, op.sources)
+	if a.json {
+		for _, r := range render.PlanRecords(plan, a.now().UTC()) {
+			a.screen.Print(r.Line())
+		}
+	} else {
+		a.screen.Print(a.screen.Paint.Plan(plan, title))
+	}
+	if len(plan.Failed) > 0 {
+		if !a.json {
+			a.screen.Tell("\n")
+		}
+		a.findings(plan.Failed, op.sources)
+	}
+}
+
+// environment is what a plan or a run sees of the world.
+func (a *app) environment(op *operation, id engine.Identity, q *questions) engine.Env {
+	return engine.Env{
+		Identity: id,
+		Host:     op.hosts.Host,
+		Dial:     dialCluster,
+		Survey:   etcd.Survey,
+		Emit:     func(engine.Event) {},
+		Ask:      q.confirm,
+		Now:      a.now,
+	}
+}
+
+// watch shows a run's events until it ends, and makes an error of how it ended.
+func (a *app) watch(op *operation, env *engine.Env, run func() engine.Outcome) error {
+	reporter := &render.Reporter{
+		Screen:   a.screen,
+		Findings: func(ds engine.Diagnostics) string { return a.findingsText(ds, op.sources) },
+	}
+	told := false
+	env.Emit = func(ev engine.Event) {
+		told = told || ev.Failure != nil
+		if a.json {
+			a.screen.Print(render.EventRecord(ev, func(ds engine.Diagnostics) json.RawMessage {
+				return a.findingsJSON(ds, op.sources)
+			}).Line())
+			return
+		}
+		reporter.Event(ev)
+	}
+	done := make(chan struct{})
+	ticking := make(chan struct{})
+	go func() {
+		defer close(ticking)
+		a.tick(reporter, done)
+	}()
+	outcome := run()
+	close(done)
+	<-ticking
+	a.screen.Show("")
+	if outcome.Err != nil && !told {
+		return outcome.Err
+	}
+	return exit(outcome.ExitCode())
+}
+
+// tick keeps the clock of the live line going.
+func (a *app) tick(r *render.Reporter, done <-chan struct{}) {
+	if !a.screen.Live {
+		return
+	}
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			r.Tick(a.now())
+		case <-done:
+			return
+		}
+	}
+}
+
+func (a *app) user() string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if u := a.env[name]; u != "" {
+			return u
+		}
+	}
+	return fmt.Sprint("uid ", os.Getuid())
+}
