@@ -181,6 +181,9 @@ phase "join" {
       when      = task.add.id != null
       endpoints = local.endpoints
       id        = task.add.id
+
+      # It may have got its vote before the failure.
+      even_if_healthy = true
     }
 
     # The next attempt needs an empty directory, and has a member of another ID.

@@ -43,7 +43,7 @@ var house = []room{
 	{path: "hcl", ours: []string{"engine"}, others: []string{
 		"github.com/hashicorp/hcl/v2", "github.com/hashicorp/go-version", "github.com/zclconf/go-cty",
 		"github.com/agext/levenshtein", "github.com/mitchellh/go-wordwrap", "golang.org/x/text",
-		"github.com/clipperhouse/", "github.com/apparentlymart/go-textseg", "github.com/mattn/go-runewidth",
+		"github.com/clipperhouse/", "github.com/apparentlymart/go-textseg", "github.com/mattn/go-runewidth", "github.com/rivo/uniseg",
 	}},
 	{path: "playbooks"},
 	{path: "cmd", ours: []string{"engine", "engine/", "tasks", "tasks/", "hcl", "hcl/", "playbooks"}, any: true},
