@@ -181,18 +181,19 @@ cluster %s {
 `, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), hclString(Unit), hclString(DropIn),
 		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "))
 	for _, h := range s.meta.Hosts {
-		fmt.Fprintf(&b, "\nhost %s {\n  address = %s\n", hclString(h.Name), hclString(h.Address))
-		if h.ClientPort != ports[0] {
-			fmt.Fprintf(&b, `
+		// By default a member listens on all addresses, which here is every host's.
+		fmt.Fprintf(&b, `
+host %[1]s {
+  address = %[2]s
+
   member {
-    listen_client_urls = [%[1]s]
-    client_urls        = [%[1]s]
-    listen_peer_urls   = [%[2]s]
-    peer_urls          = [%[2]s]
+    listen_client_urls = [%[3]s]
+    client_urls        = [%[3]s]
+    listen_peer_urls   = [%[4]s]
+    peer_urls          = [%[4]s]
   }
-`, hclString(h.ClientURL()), hclString(h.PeerURL()))
-		}
-		b.WriteString("}\n")
+}
+`, hclString(h.Name), hclString(h.Address), hclString(h.ClientURL()), hclString(h.PeerURL()))
 	}
 	if len(spares) > 0 {
 		fmt.Fprintf(&b, "\ngroup \"spares\" {\n  hosts = [%s]\n}\n", strings.Join(spares, ", "))
