@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -277,25 +278,20 @@ func (e *expr) Values(s *engine.Scope) []engine.NamedValue {
 	src := e.w.p.File.Source
 	var values []engine.NamedValue
 	seen := map[string]bool{}
-	for _, r := range e.refs {
-		at := r.Traversal.SourceRange()
+	for _, x := range scope.Mentions(e.x.Expression) {
+		at := x.Range()
 		name := string(src[at.Start.Byte:at.End.Byte])
 		if seen[name] {
 			continue
 		}
 		seen[name] = true
-		v, found := r.Traversal.TraverseAbs(ctx)
+		v, found := x.Value(ctx)
 		if found.HasErrors() || eval.IsSensitive(v) {
 			continue
 		}
 		values = append(values, engine.NamedValue{Name: name, Value: v})
 	}
-	slices.SortFunc(values, func(a, b engine.NamedValue) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(values, func(a, b engine.NamedValue) int { return strings.Compare(a.Name, b.Name) })
 	return values
 }
 

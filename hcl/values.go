@@ -15,6 +15,7 @@ import (
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/eval"
 	"github.com/etcdplay/etcdplay/hcl/inventory"
+	"github.com/etcdplay/etcdplay/hcl/scope"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
@@ -144,8 +145,12 @@ func (a *assigner) file(path string) {
 			val, err = check.Assign(v, val)
 		}
 		if err != nil {
-			d := diag.New(diag.VariableValue, "Unsuitable value for variable", at.Expr.Range(), diag.Place{}, "%s", eval.Sentence(err.Error()))
-			a.add(d)
+			code, summary := diag.VariableValue, "Unsuitable value for variable"
+			if hosts := (noHost{}); errors.As(err, &hosts) {
+				code, summary = diag.UnknownHost, "Unknown host"
+			}
+			a.add(diag.New(code, summary, at.Expr.Range(), diag.Place{}, "%s", eval.Sentence(err.Error())))
+			val = cty.NilVal
 		}
 		a.given[v.Name] = engine.Input{Name: v.Name, Value: val, Source: source, Sensitive: v.Sensitive}
 	}
@@ -153,6 +158,12 @@ func (a *assigner) file(path string) {
 
 // constant is the value of an expression that can name hosts and groups.
 func (a *assigner) constant(x hclsyntax.Expression) (cty.Value, engine.Diagnostics) {
+	for _, r := range scope.References(x) {
+		if r.Root != "host" && r.Root != "group" && r.Root != "cluster" {
+			return cty.DynamicVal, engine.Diagnostics{diag.New(diag.NoReference, "Constant needed", r.Traversal.SourceRange(), diag.Place{},
+				"A value given from outside refers to nothing but host, group and cluster. If %s is a text, put it in quotes.", r.Root)}
+		}
+	}
 	ctx := &hcl.EvalContext{
 		Functions: a.p.functions,
 		Variables: map[string]cty.Value{"host": a.names["host"], "group": a.names["group"], "cluster": a.names["cluster"]},
@@ -218,7 +229,8 @@ func (a *assigner) text(v *check.Variable, source, text string) {
 	case errors.As(err, &hosts):
 		a.add(diag.Bare(diag.UnknownHost, "Unknown host", "%s: %s", source, hosts.text))
 	case err != nil:
-		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s", source, err.Error()))
+		text := strings.TrimPrefix(err.Error(), "var."+v.Name+": ")
+		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s", source, text))
 	}
 	if err != nil {
 		val = cty.NilVal

@@ -16,7 +16,7 @@ import (
 // Options is how findings are written.
 type Options struct {
 	Color bool
-	Width int // columns; 0 means 78
+	Width int // columns; 0 means 76
 }
 
 // Write writes findings for people to read: severity and summary, the place,
@@ -25,7 +25,7 @@ type Options struct {
 // ranges use; a finding in a file that is not there is written without its line.
 func Write(w io.Writer, ds engine.Diagnostics, sources map[string][]byte, o Options) error {
 	if o.Width == 0 {
-		o.Width = 78
+		o.Width = 76
 	}
 	var b bytes.Buffer
 	for i, d := range ds {

@@ -37,6 +37,8 @@ func writeValue(b *strings.Builder, v cty.Value, depth int) {
 		b.WriteString(v.AsBigFloat().Text('f', -1))
 	case v.Type() == cty.Bool:
 		b.WriteString(strconv.FormatBool(v.True()))
+	case isHost(v):
+		b.WriteString("host[" + strconv.Quote(v.GetAttr("name").AsString()) + "]")
 	case v.Type().IsObjectType() || v.Type().IsMapType():
 		b.WriteString("{")
 		m := v.AsValueMap()
@@ -72,4 +74,19 @@ func writeValue(b *strings.Builder, v cty.Value, depth int) {
 	default:
 		b.WriteString("(" + v.Type().FriendlyName() + ")")
 	}
+}
+
+// isHost reports whether v is a host whose name can be shown in its place.
+func isHost(v cty.Value) bool {
+	ty := v.Type()
+	if !ty.IsObjectType() {
+		return false
+	}
+	for _, a := range []string{"name", "address", "labels", "member"} {
+		if !ty.HasAttribute(a) {
+			return false
+		}
+	}
+	name := v.GetAttr("name")
+	return len(ty.AttributeTypes()) == 4 && !name.IsMarked() && name.IsKnown() && !name.IsNull() && name.Type() == cty.String
 }

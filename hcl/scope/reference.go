@@ -64,6 +64,61 @@ func StepName(s hcl.Traverser) (string, bool) {
 	return "", false
 }
 
+// Mentions lists the parts of an expression that only refer to something,
+// var.x.name or var.xs[*].name, in the order of the source, without those that a
+// for expression binds.
+func Mentions(x hclsyntax.Expression) []hclsyntax.Expression {
+	var m mentions
+	_ = hclsyntax.Walk(x, &m) // it finds nothing wrong
+	return m.found
+}
+
+type mentions struct {
+	found  []hclsyntax.Expression
+	bound  []map[string]struct{}
+	within int // splats that are listed as a whole
+}
+
+// Enter lists a node that is a mention.
+func (m *mentions) Enter(n hclsyntax.Node) hcl.Diagnostics {
+	switch n := n.(type) {
+	case hclsyntax.ChildScope:
+		m.bound = append(m.bound, n.LocalNames)
+	case *hclsyntax.SplatExpr:
+		if s, ok := n.Source.(*hclsyntax.ScopeTraversalExpr); ok && m.within == 0 && !m.local(s) {
+			m.found = append(m.found, n)
+			m.within++
+		} else if m.within > 0 {
+			m.within++
+		}
+	case *hclsyntax.ScopeTraversalExpr:
+		if m.within == 0 && !m.local(n) {
+			m.found = append(m.found, n)
+		}
+	}
+	return nil
+}
+
+// Exit forgets what ended with a node.
+func (m *mentions) Exit(n hclsyntax.Node) hcl.Diagnostics {
+	switch n.(type) {
+	case hclsyntax.ChildScope:
+		m.bound = m.bound[:len(m.bound)-1]
+	case *hclsyntax.SplatExpr:
+		m.within = max(m.within-1, 0)
+	}
+	return nil
+}
+
+func (m *mentions) local(x *hclsyntax.ScopeTraversalExpr) bool {
+	for _, names := range m.bound {
+		if _, ok := names[x.Traversal.RootName()]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Source gives the values of names.
 type Source interface {
 	// Named is the value of NAME in var.NAME, local.NAME or task.NAME. An error

@@ -1,0 +1,7 @@
+faild = "demo-etcd-2"
+failed = "demo-etcd-9"
+even_if_healthy = "no"
+health_timeout = var.x
+
+x {
+}
