@@ -96,7 +96,7 @@ func planChown(p engine.Planning, a chownArgs, s chownState) (engine.Planned, ch
 	}
 	summary := fmt.Sprintf("%q -> %s", a.Path, to)
 	r := chownResults{Changed: true}
-	if !p.Observed || imagined(p.World.Hosts[p.Host], a.Path) {
+	if !p.Observed || s.imagined() {
 		return engine.Planned{Needed: true, Summary: summary, Unknown: []string{"changed"}}, r
 	}
 	if s.Wrong != "" || !s.Exists {
@@ -106,13 +106,12 @@ func planChown(p engine.Planning, a chownArgs, s chownState) (engine.Planned, ch
 	return engine.Planned{Summary: fmt.Sprintf("%q: belongs to %s already", a.Path, to)}, r
 }
 
-func guardChown(host string, a chownArgs, s chownState, w *world.World) world.Verdict {
-	now, sure := s.after(w.Hosts[host], a.Path)
-	if !sure {
+func guardChown(_ string, a chownArgs, s chownState, _ *world.World) world.Verdict {
+	if !s.Looked {
 		return world.Verdict{}
 	}
-	return world.Verdict{Checks: []world.Check{check("path-exists", now.Exists,
-		"make it first, with a task of type directory", "at %q there is %s", a.Path, now.kind())}}
+	return world.Verdict{Checks: []world.Check{check("path-exists", s.Exists,
+		"make it first, with a task of type directory", "at %q there is %s", a.Path, s.kind())}}
 }
 
 func applyChown(ctx context.Context, h engine.Hands, a chownArgs, s chownState) (chownResults, error) {

@@ -66,11 +66,10 @@ func planDirectory(p engine.Planning, a directoryArgs, s directoryState) (engine
 	if !p.Observed {
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q", a.Path), Unknown: unknown(p, "changed", "path")}, r
 	}
-	now, sure := s.after(p.World.Hosts[p.Host], a.Path)
 	switch {
-	case !sure || now.Exists && imagined(p.World.Hosts[p.Host], a.Path):
+	case s.imagined():
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q", a.Path), Unknown: []string{"changed"}}, r
-	case !now.Exists:
+	case !s.Exists:
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q: made", a.Path), Details: wanted(a.Mode, a.Owner, a.Group)}, r
 	case len(s.Mismatch) > 0:
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q: %s", a.Path, strings.Join(s.Mismatch, ", "))}, r
@@ -79,13 +78,12 @@ func planDirectory(p engine.Planning, a directoryArgs, s directoryState) (engine
 	return engine.Planned{Summary: fmt.Sprintf("%q: there already", a.Path)}, r
 }
 
-func guardDirectory(host string, a directoryArgs, s directoryState, w *world.World) world.Verdict {
-	now, sure := s.after(w.Hosts[host], a.Path)
-	if !sure || !now.Exists || now.Mode.IsDir() {
+func guardDirectory(_ string, a directoryArgs, s directoryState, _ *world.World) world.Verdict {
+	if !s.Exists || s.Mode.IsDir() {
 		return world.Verdict{}
 	}
 	return world.Verdict{Checks: []world.Check{check("is-directory", false,
-		"name another path, or move what is there aside", "%q is %s, not a directory", a.Path, now.kind())}}
+		"name another path, or move what is there aside", "%q is %s, not a directory", a.Path, s.kind())}}
 }
 
 func applyDirectory(ctx context.Context, h engine.Hands, a directoryArgs, s directoryState) (directoryResults, error) {

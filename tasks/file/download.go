@@ -101,26 +101,25 @@ func planDownload(p engine.Planning, a downloadArgs, s downloadState) (engine.Pl
 		needed.Unknown = unknown(p, "changed", "path")
 		return needed, r
 	}
-	now, sure := s.after(p.World.Hosts[p.Host], a.Path)
-	switch {
-	case !sure || now.Exists && imagined(p.World.Hosts[p.Host], a.Path):
+	if s.imagined() {
 		needed.Unknown = []string{"changed"}
 		return needed, r
-	case !now.Exists || !s.inOrder(a):
+	}
+	if !s.inOrder(a) {
 		return needed, r
 	}
 	r.Changed = false
 	return engine.Planned{Summary: fmt.Sprintf("%q: there already", a.Path)}, r
 }
 
-func guardDownload(host string, a downloadArgs, s downloadState, w *world.World) (v world.Verdict) {
-	if parent, sure := s.Parent.after(w.Hosts[host], path.Dir(a.Path)); sure {
-		v.Checks = append(v.Checks, check("directory-exists", parent.Exists && parent.Mode.IsDir(),
-			"make it first with a task of type directory", "%q is %s", path.Dir(a.Path), parent.kind()))
+func guardDownload(_ string, a downloadArgs, s downloadState, _ *world.World) (v world.Verdict) {
+	if s.Parent.Looked {
+		v.Checks = append(v.Checks, check("directory-exists", s.Parent.Exists && s.Parent.Mode.IsDir(),
+			"make it first with a task of type directory", "at %q there is %s", path.Dir(a.Path), s.Parent.kind()))
 	}
-	if now, sure := s.after(w.Hosts[host], a.Path); sure && now.Exists && !imagined(w.Hosts[host], a.Path) {
-		v.Checks = append(v.Checks, check("is-file", now.Mode.IsRegular(),
-			"name another path", "%q is %s", a.Path, now.kind()))
+	if s.Exists {
+		v.Checks = append(v.Checks, check("is-file", s.Mode.IsRegular(),
+			"name another path", "%q is %s", a.Path, s.kind()))
 	}
 	return v
 }

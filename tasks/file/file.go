@@ -22,7 +22,8 @@ func Types() []*engine.Type {
 	return []*engine.Type{Chown(), Directory(), Download(), Move(), Remove(), Stat()}
 }
 
-// seen is one path as it was when looked at. The zero value was not looked at.
+// seen is one path as it was when looked at, or, after changes in a plan, as it
+// would be. The zero value was not looked at.
 type seen struct {
 	Looked bool        `json:"looked"`
 	Exists bool        `json:"exists"`
@@ -70,30 +71,9 @@ func (s seen) kind() string {
 	return "a special file"
 }
 
-// after corrects what was seen at path by what the plan has done there before.
-// sure is false where the correction cannot tell whether anything is there.
-func (s seen) after(h *world.Host, path string) (now seen, sure bool) {
-	switch state, _, content := h.Look(path); state {
-	case world.Absent:
-		return seen{Looked: true}, true
-	case world.File:
-		return seen{Looked: true, Exists: true, Mode: 0o600, Size: int64(len(content))}, true
-	case world.Dir:
-		return seen{Looked: true, Exists: true, Mode: fs.ModeDir | 0o700}, true
-	case world.Moved:
-		return seen{Looked: true, Exists: true, Mode: fs.ModeDir | 0o700}, true
-	case world.Opaque:
-		return s, false
-	}
-	return s, s.Looked
-}
-
-// imagined reports whether the plan itself has put what is at path there, so
-// that its mode and owner are not known.
-func imagined(h *world.Host, path string) bool {
-	state, _, _ := h.Look(path)
-	return state != world.Real && state != world.Absent
-}
+// imagined reports whether a plan has put it there, so that its mode and owner
+// are not known: no real file has inode zero.
+func (s seen) imagined() bool { return s.Exists && s.Inode == 0 }
 
 // symlinkAbove returns the first parent of p that is a symbolic link, or "".
 // Who may replace such a link decides what a path through it means.

@@ -95,11 +95,10 @@ type arguments = map[string]cty.Value
 // situation is a type on a fresh directory; setup fills that and returns the
 // arguments.
 type situation struct {
-	name     string
-	typ      *engine.Type
-	already  bool
-	modelled bool
-	setup    func(t *testing.T, dir string) arguments
+	name    string
+	typ     *engine.Type
+	already bool
+	setup   func(t *testing.T, dir string) arguments
 }
 
 func run(t *testing.T, situations []situation) {
@@ -110,7 +109,7 @@ func run(t *testing.T, situations []situation) {
 			enginetest.Run(t, s.typ, enginetest.Case{
 				Host: here(t), Cluster: engine.Cluster{DataDir: filepath.Join(dir, "etcd")}, Args: args,
 				Fingerprint: func(t testing.TB) string { return enginetest.Tree(t, dir) },
-				Already:     s.already, Modelled: s.modelled,
+				Already:     s.already,
 			})
 		})
 	}
@@ -119,48 +118,48 @@ func run(t *testing.T, situations []situation) {
 func TestLaws(t *testing.T) {
 	owner, uid, group := me(t)
 	run(t, []situation{
-		{"makes it with its parents", file.Directory(), false, false, func(_ *testing.T, dir string) arguments {
+		{"makes it with its parents", file.Directory(), false, func(_ *testing.T, dir string) arguments {
 			return arguments{"path": str(dir + "/a/b"), "mode": str("0750"), "owner": str(owner), "group": str(group)}
 		}},
-		{"changes its mode", file.Directory(), false, false, func(t *testing.T, dir string) arguments {
+		{"changes its mode", file.Directory(), false, func(t *testing.T, dir string) arguments {
 			mkdir(t, dir+"/a", 0o755)
 			return arguments{"path": str(dir + "/a"), "mode": str("0700")}
 		}},
-		{"is there", file.Directory(), true, false, func(t *testing.T, dir string) arguments {
+		{"is there", file.Directory(), true, func(t *testing.T, dir string) arguments {
 			mkdir(t, dir+"/a", 0o700)
 			return arguments{"path": str(dir + "/a"), "mode": str("0700"), "owner": str(uid), "group": str(group)}
 		}},
-		{"a directory", file.Move(), false, true, func(t *testing.T, dir string) arguments {
+		{"a directory", file.Move(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd/member/snap/db", "data", 0o600)
 			return arguments{"from": str(dir + "/etcd"), "to": str(dir + "/etcd.old"), "missing_ok": cty.True}
 		}},
-		{"a file", file.Move(), false, true, func(t *testing.T, dir string) arguments {
+		{"a file", file.Move(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/f", "data", 0o600)
 			return arguments{"from": str(dir + "/f"), "to": str(dir + "/g")}
 		}},
-		{"nothing", file.Move(), true, false, func(_ *testing.T, dir string) arguments {
+		{"nothing", file.Move(), true, func(_ *testing.T, dir string) arguments {
 			return arguments{"from": str(dir + "/f"), "to": str(dir + "/g"), "missing_ok": cty.True}
 		}},
-		{"a tree", file.Remove(), false, true, func(t *testing.T, dir string) arguments {
+		{"a tree", file.Remove(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd.old/member/snap/db", "data", 0o600)
 			return arguments{"path": str(dir + "/etcd.old"), "recursive": cty.True}
 		}},
-		{"a file", file.Remove(), false, true, func(t *testing.T, dir string) arguments {
+		{"a file", file.Remove(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd/f", "data", 0o600)
 			return arguments{"path": str(dir + "/etcd/f")}
 		}},
-		{"nothing", file.Remove(), true, false, func(_ *testing.T, dir string) arguments {
+		{"nothing", file.Remove(), true, func(_ *testing.T, dir string) arguments {
 			return arguments{"path": str(dir + "/etcd.old"), "recursive": cty.True}
 		}},
-		{"mine already", file.Chown(), true, false, func(t *testing.T, dir string) arguments {
+		{"mine already", file.Chown(), true, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/a/b", "data", 0o600)
 			return arguments{"path": str(dir + "/a"), "owner": str(owner), "group": str(group), "recursive": cty.True}
 		}},
-		{"of a file", file.Stat(), false, false, func(t *testing.T, dir string) arguments {
+		{"of a file", file.Stat(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/f", "data", 0o600)
 			return arguments{"path": str(dir + "/f")}
 		}},
-		{"of nothing", file.Stat(), false, false, func(_ *testing.T, dir string) arguments {
+		{"of nothing", file.Stat(), false, func(_ *testing.T, dir string) arguments {
 			return arguments{"path": str(dir + "/f/g")}
 		}},
 	})
@@ -173,11 +172,11 @@ func TestChownLaws(t *testing.T) {
 	}
 	const them = "12345" // an id that has no name
 	run(t, []situation{
-		{"a file to a uid", file.Chown(), false, false, func(t *testing.T, dir string) arguments {
+		{"a file to a uid", file.Chown(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/f", "data", 0o600)
 			return arguments{"path": str(dir + "/f"), "owner": str(them), "group": str(them)}
 		}},
-		{"a tree, half of it done", file.Chown(), false, false, func(t *testing.T, dir string) arguments {
+		{"a tree, half of it done", file.Chown(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/a/b/c", "data", 0o600)
 			for _, p := range []string{"/a", "/a/b"} {
 				if err := os.Chown(dir+p, 12345, -1); err != nil {
@@ -189,11 +188,11 @@ func TestChownLaws(t *testing.T) {
 			}
 			return arguments{"path": str(dir + "/a"), "owner": str(them), "recursive": cty.True}
 		}},
-		{"a directory alone", file.Chown(), false, false, func(t *testing.T, dir string) arguments {
+		{"a directory alone", file.Chown(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/a/b", "data", 0o600)
 			return arguments{"path": str(dir + "/a"), "owner": str(them)}
 		}},
-		{"a directory of theirs", file.Directory(), false, false, func(_ *testing.T, dir string) arguments {
+		{"a directory of theirs", file.Directory(), false, func(_ *testing.T, dir string) arguments {
 			return arguments{"path": str(dir + "/a"), "owner": str(them), "group": str(them)}
 		}},
 	})
@@ -278,32 +277,32 @@ func TestDownloadLaws(t *testing.T) {
 	}
 	member := arguments{"member": str(inArchive), "mode": str("0755")}
 	run(t, []situation{
-		{"a file", file.Download(), false, false, func(_ *testing.T, dir string) arguments {
+		{"a file", file.Download(), false, func(_ *testing.T, dir string) arguments {
 			return args(dir, "/etcd", plain, nil)
 		}},
-		{"over another", file.Download(), false, false, func(t *testing.T, dir string) arguments {
+		{"over another", file.Download(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd", "older", 0o755)
 			return args(dir, "/etcd", plain, nil)
 		}},
-		{"only the mode is wrong", file.Download(), false, false, func(t *testing.T, dir string) arguments {
+		{"only the mode is wrong", file.Download(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd", string(plain), 0o600)
 			return args(dir, "/etcd", plain, arguments{"mode": str("0755")})
 		}},
-		{"is there", file.Download(), true, false, func(t *testing.T, dir string) arguments {
+		{"is there", file.Download(), true, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd", string(plain), 0o600)
 			return args(dir, "/etcd", plain, nil)
 		}},
-		{"out of a tarball", file.Download(), false, false, func(_ *testing.T, dir string) arguments {
+		{"out of a tarball", file.Download(), false, func(_ *testing.T, dir string) arguments {
 			return args(dir, "/etcd.tar.gz", tgz, member)
 		}},
-		{"out of a tarball, over another", file.Download(), false, false, func(t *testing.T, dir string) arguments {
+		{"out of a tarball, over another", file.Download(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd", "older", 0o755)
 			return args(dir, "/etcd.tar.gz", tgz, member)
 		}},
-		{"out of a zip", file.Download(), false, false, func(_ *testing.T, dir string) arguments {
+		{"out of a zip", file.Download(), false, func(_ *testing.T, dir string) arguments {
 			return args(dir, "/etcd.zip", zipfile, member)
 		}},
-		{"out of a zip, is there", file.Download(), true, false, func(t *testing.T, dir string) arguments {
+		{"out of a zip, is there", file.Download(), true, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd", "binary", 0o755)
 			return args(dir, "/etcd.zip", zipfile, member)
 		}},

@@ -64,45 +64,35 @@ func planMove(p engine.Planning, a moveArgs, s moveState) (engine.Planned, moveR
 	if !p.Observed {
 		return engine.Planned{Needed: true, Summary: summary, Unknown: unknown(p, "moved", "from", "to")}, r
 	}
-	from, sure := s.From.after(p.World.Hosts[p.Host], a.From)
-	switch {
-	case !sure:
-		return engine.Planned{Needed: true, Summary: summary, Unknown: []string{"moved"}}, r
-	case from.Exists:
+	if s.From.Exists {
 		return engine.Planned{Needed: true, Summary: summary}, r
 	}
 	r.Moved = false
 	return engine.Planned{Summary: fmt.Sprintf("%q: nothing is there, nothing to move", a.From)}, r
 }
 
-func guardMove(host string, a moveArgs, s moveState, w *world.World) (v world.Verdict) {
-	from, sure := s.From.after(w.Hosts[host], a.From)
-	if !sure {
+func guardMove(_ string, a moveArgs, s moveState, _ *world.World) (v world.Verdict) {
+	if !s.From.Looked {
 		return v
 	}
-	if !from.Exists {
+	if !s.From.Exists {
 		v.Checks = append(v.Checks, check("source-exists", a.MissingOK,
 			"correct from, or set missing_ok = true", "there is nothing at %q", a.From))
 		return v
 	}
-	v.Checks = append(v.Checks, check("source-is-no-mount", !from.Mount,
+	v.Checks = append(v.Checks, check("source-is-no-mount", !s.From.Mount,
 		"unmount it, or move what is in it one by one to a directory beside it on the same file system",
-		"%q is %s", a.From, mountText(from)))
-	if to, sure := s.To.after(w.Hosts[host], a.To); sure {
-		v.Checks = append(v.Checks, check("target-is-free", !to.Exists,
-			"choose another name, for example with ${run.id} in it; nothing is ever overwritten",
-			"at %q there is %s", a.To, to.kind()))
-	}
-	parent, sure := s.Parent.after(w.Hosts[host], path.Dir(a.To))
-	if !sure || imagined(w.Hosts[host], path.Dir(a.To)) {
-		return v
-	}
-	v.Checks = append(v.Checks, check("target-directory-exists", parent.Exists && parent.Mode.IsDir(),
-		"make it first with a task of type directory", "%q, where it would go, is %s", path.Dir(a.To), parent.kind()))
-	if parent.Exists && !from.Mount && from.Device != 0 && !imagined(w.Hosts[host], a.From) {
-		v.Checks = append(v.Checks, check("one-file-system", parent.Device == from.Device,
+		"%q is %s", a.From, mountText(s.From)))
+	v.Checks = append(v.Checks, check("target-is-free", !s.To.Exists,
+		"choose another name, for example with ${run.id} in it; nothing is ever overwritten",
+		"at %q there is %s", a.To, s.To.kind()))
+	v.Checks = append(v.Checks, check("target-directory-exists", s.Parent.Exists && s.Parent.Mode.IsDir(),
+		"make it first with a task of type directory", "%q, where it would go, is %s", path.Dir(a.To), s.Parent.kind()))
+	if s.Parent.Exists && !s.From.Mount && !s.From.imagined() && !s.Parent.imagined() {
+		same := s.Parent.Device == s.From.Device
+		v.Checks = append(v.Checks, check("one-file-system", same,
 			"choose a path beside it; a move renames and never copies",
-			"%q and %q are %s", a.From, a.To, sameText(parent.Device == from.Device)))
+			"%q and %q are %s", a.From, a.To, sameText(same)))
 	}
 	return v
 }

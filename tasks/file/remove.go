@@ -91,20 +91,17 @@ func planRemove(p engine.Planning, a removeArgs, s removeState) (engine.Planned,
 	if !p.Observed {
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q is deleted", a.Path), Unknown: unknown(p, "removed", "path")}, r
 	}
-	now, sure := s.after(p.World.Hosts[p.Host], a.Path)
 	switch {
-	case !sure:
-		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q is deleted", a.Path), Unknown: []string{"removed"}}, r
-	case now.Exists && now.Mode.IsDir():
+	case s.Exists && s.Mode.IsDir():
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q is deleted with all that is in it", a.Path)}, r
-	case now.Exists:
+	case s.Exists:
 		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q is deleted", a.Path)}, r
 	}
 	r.Removed = false
 	return engine.Planned{Summary: fmt.Sprintf("%q: nothing is there", a.Path)}, r
 }
 
-func guardRemove(host string, a removeArgs, s removeState, w *world.World) (v world.Verdict) {
+func guardRemove(_ string, a removeArgs, s removeState, _ *world.World) (v world.Verdict) {
 	if s.Roots == nil {
 		return v // not observed
 	}
@@ -121,13 +118,12 @@ func guardRemove(host string, a removeArgs, s removeState, w *world.World) (v wo
 	}
 	v.Checks = append(v.Checks, check("no-symbolic-link", s.Link == "",
 		"name the real path", "%s", linkText(a.Path, s.Link)))
-	now, sure := s.after(w.Hosts[host], a.Path)
-	if !sure || !now.Exists {
+	if !s.Exists {
 		return v
 	}
-	v.Checks = append(v.Checks, check("no-mount-point", !now.Mount,
-		"unmount it first, or delete what is in it by name", "%q is %s", a.Path, mountText(now)))
-	if now.Mode.IsDir() && !a.Recursive && s.Entries > 0 && !imagined(w.Hosts[host], a.Path) {
+	v.Checks = append(v.Checks, check("no-mount-point", !s.Mount,
+		"unmount it first, or delete what is in it by name", "%q is %s", a.Path, mountText(s.seen)))
+	if s.Mode.IsDir() && !a.Recursive && s.Entries > 0 {
 		v.Checks = append(v.Checks, check("empty", false,
 			"set recursive = true to delete all of it", "%q is a directory with %d entries", a.Path, s.Entries))
 	}

@@ -83,6 +83,9 @@ type dropinState struct {
 	// Configures says that the unit is the one that the cluster's members run as.
 	Configures bool   `json:"configures"`
 	Before     string `json:"-"` // the content: it may hold what no journal should
+	// Imagined says that a plan has put the file there, so that mode and what
+	// systemd has read are not known.
+	Imagined bool `json:"-"`
 }
 
 func checkDropin(a dropinArgs) error {
@@ -133,6 +136,7 @@ func observeDropin(ctx context.Context, l engine.Look, a dropinArgs) (s dropinSt
 	}
 	content, err := l.Host.ReadFile(ctx, a.path())
 	s.Exists, s.Mode, s.Before, s.SHA256 = true, i.Mode.Perm(), string(content), hash(string(content))
+	s.Imagined = i.Inode == 0
 	return s, err
 }
 
@@ -141,13 +145,13 @@ func (s dropinState) written(a dropinArgs) bool {
 	if a.absent() {
 		return !s.Exists
 	}
-	return s.Exists && s.SHA256 == hash(a.content()) && s.Mode == dropinMode
+	return s.Exists && s.SHA256 == hash(a.content()) && (s.Mode == dropinMode || s.Imagined)
 }
 
 // loaded reports whether systemd has read what is there now. Of a unit that is
 // masked or missing it reads no drop-ins.
 func (s dropinState) loaded(a dropinArgs) bool {
-	return s.Load != "loaded" || !s.NeedReload && s.Loaded == !a.absent()
+	return s.Load != "loaded" || s.Imagined || !s.NeedReload && s.Loaded == !a.absent()
 }
 
 func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned, dropinResults) {
@@ -157,12 +161,6 @@ func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned,
 	}
 	diff := &engine.Diff{Path: a.path(), Before: s.Before, After: a.content(), Exists: s.Exists, Removed: a.absent()}
 	planned := engine.Planned{Needed: true, Diff: diff}
-	real := true // what was observed still holds
-	if state, _, content := p.World.Hosts[p.Host].Look(a.path()); state == world.File {
-		real, diff.Exists, diff.Before = false, true, string(content)
-	} else if state == world.Absent {
-		real, diff.Exists, diff.Before = false, false, ""
-	}
 	if p.Unknown["content"] {
 		planned.Diff, planned.Unknown = nil, []string{"changed", "sha256"}
 		planned.Details = []engine.Detail{{Name: "path", Value: a.path()}}
@@ -171,11 +169,11 @@ func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned,
 	}
 	same := diff.Exists == !a.absent() && diff.Before == diff.After
 	switch {
-	case !p.Observed && real:
+	case !p.Observed:
 		planned.Diff, planned.Unknown = nil, []string{"changed"}
 		planned.Details = []engine.Detail{{Name: "path", Value: a.path()}}
 		diff.Action = "written, then daemon-reload"
-	case same && (!real || s.written(a) && s.loaded(a)):
+	case same && s.written(a) && s.loaded(a):
 		r.Changed = false
 		return engine.Planned{Summary: map[bool]string{false: "there already", true: "absent already"}[a.absent()]}, r
 	case same && s.written(a):

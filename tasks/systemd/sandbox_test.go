@@ -19,6 +19,7 @@ import (
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox/etcdserver"
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox/supervisor"
 	"github.com/etcdplay/etcdplay/engine/enginetest"
+	"github.com/etcdplay/etcdplay/engine/world"
 	"github.com/etcdplay/etcdplay/tasks/systemd"
 )
 
@@ -185,7 +186,13 @@ func TestUnitLaws(t *testing.T) {
 			}
 			enginetest.Run(t, systemd.Unit(), enginetest.Case{
 				Host: b.spare, Cluster: engine.Cluster{Unit: sandbox.Unit}, Args: args,
-				Already: test.already, Again: test.again, Modelled: test.state != "restarted" && test.before != "looping",
+				Already: test.already, Again: test.again,
+				Advanced: func(t testing.TB, w *world.World) {
+					want := map[string]string{"started": "started", "stopped": "stopped", "restarted": "started"}[test.state]
+					if got := w.Host(b.spare.Name()).Units[test.unit]; got != want {
+						t.Errorf("the model says %q, want %q", got, want)
+					}
+				},
 				Fingerprint: func(t testing.TB) string {
 					u := b.unit(t, test.unit)
 					if test.before == "looping" { // it changes by itself
@@ -311,7 +318,19 @@ func TestDropinLaws(t *testing.T) {
 				args[k] = v
 			}
 			enginetest.Run(t, systemd.Dropin(), enginetest.Case{
-				Host: b.spare, Args: args, Already: test.already, Modelled: true,
+				Host: b.spare, Args: args, Already: test.already,
+				Advanced: func(t testing.TB, w *world.World) {
+					path, want := dropins+"20.conf", world.File
+					if test.args["runtime"] != cty.NilVal {
+						path = strings.Replace(path, "/etc/", "/run/", 1)
+					}
+					if test.args["content"] == cty.NilVal {
+						want = world.Absent
+					}
+					if got, _, _ := w.Host(b.spare.Name()).Look(path); got != want {
+						t.Errorf("the model says %v of %s, want %v", got, path, want)
+					}
+				},
 				Fingerprint: func(t testing.TB) string {
 					u := b.unit(t, "sleeper.service")
 					return enginetest.Tree(t, b.dir+"/etc/systemd") + enginetest.Tree(t, b.dir+"/run") +

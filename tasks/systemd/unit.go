@@ -126,20 +126,13 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 			Needed: true, Summary: fmt.Sprintf("%s -> %s", a.Unit, target), Unknown: append(unknown, "changed"),
 		}, unitResults{}
 	}
-	was := s.words()
-	if h := p.World.Hosts[p.Host]; h != nil && h.Units[a.Unit] != "" {
-		was = h.Units[a.Unit]
-		s = map[string]unitState{
-			"started": {Active: "active", Sub: "running"}, "stopped": {Active: "inactive", Sub: "dead"},
-		}[was]
-	}
 	switch {
 	case s.is(a) && s.Active == "failed":
 		return engine.Planned{Summary: a.Unit + ": stopped already, it has failed"}, s.results(false)
 	case s.is(a):
-		return engine.Planned{Summary: fmt.Sprintf("%s: %s already", a.Unit, was)}, s.results(false)
+		return engine.Planned{Summary: fmt.Sprintf("%s: %s already", a.Unit, s.words())}, s.results(false)
 	}
-	planned := engine.Planned{Needed: true, Summary: fmt.Sprintf("%s: %s -> %s", a.Unit, was, target), Unknown: unknown}
+	planned := engine.Planned{Needed: true, Summary: fmt.Sprintf("%s: %s -> %s", a.Unit, s.words(), target), Unknown: unknown}
 	if s.NeedReload && a.State != "stopped" {
 		planned.Details = append(planned.Details, engine.Detail{Name: "note", Value: "unit files have changed and systemd was not told; it will start with the old ones"})
 	}
