@@ -41,7 +41,7 @@ func (a *access) change(ctx context.Context, send func(ctx context.Context, c *c
 		return &dialError{err}
 	}
 	defer c.close()
-	ctx, cancel := context.WithTimeout(ctx, changeFor)
+	ctx, cancel := context.WithTimeout(c.life, changeFor)
 	defer cancel()
 	return c.explain(send(ctx, c.Client))
 }

@@ -112,6 +112,11 @@ type client struct {
 	*clientv3.Client
 	endpoint string
 
+	// life ends with the context that the client was opened in, and as soon as
+	// nothing listens: gRPC itself would go on dialling. Requests are bounded by it.
+	life context.Context
+	end  context.CancelFunc
+
 	mu        sync.Mutex
 	connected bool  // at least once
 	failed    error // why the last dial did not connect
@@ -121,18 +126,22 @@ type client struct {
 // Its life ends with ctx, and its goroutines with Close.
 func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
 	c := &client{endpoint: endpoint}
+	c.life, c.end = context.WithCancel(ctx)
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := a.dial(ctx, addr)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.failed = err
 		c.connected = c.connected || err == nil
+		if !c.connected {
+			c.end()
+		}
 		return conn, err
 	}
 	var err error
 	c.Client, err = clientv3.New(clientv3.Config{
 		Endpoints:       []string{endpoint},
-		Context:         ctx,
+		Context:         c.life,
 		DialTimeout:     lookFor, // bounds only the login
 		TLS:             a.tls,
 		Username:        a.look.Cluster.Auth.Username,
@@ -142,6 +151,7 @@ func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
 		DialOptions:     []grpc.DialOption{grpc.WithContextDialer(dial)},
 	})
 	if err != nil {
+		c.end()
 		return nil, c.explain(err)
 	}
 	return c, nil
@@ -164,7 +174,10 @@ func (c *client) explain(err error) error {
 
 // close ends the client. What Close returns is the end of its context, which is
 // no news.
-func (c *client) close() { _ = c.Close() }
+func (c *client) close() {
+	_ = c.Close()
+	c.end()
+}
 
 // dialError says that an endpoint was never connected to, so that nothing was
 // sent.

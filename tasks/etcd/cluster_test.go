@@ -18,6 +18,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/enginetest"
 	"github.com/etcdplay/etcdplay/engine/world"
 )
 
@@ -248,6 +249,25 @@ func (c *cluster) act(typ *engine.Type, given map[string]cty.Value) cty.Value {
 		c.t.Errorf("%s: the model has %d voters, the cluster %d", typ.Name, got, want)
 	}
 	return r
+}
+
+// hold holds a type to the suite that every type passes, in the situation that
+// the cluster is in, and returns the cluster as it is after it.
+func (c *cluster) hold(typ *engine.Type, given map[string]cty.Value) world.Cluster {
+	c.t.Helper()
+	ctx, l := within(c.t, 60*time.Second), c.look()
+	enginetest.Run(c.t, typ, enginetest.Case{
+		Cluster: l.Cluster, Dial: l.Dial, Args: given, World: &world.World{Cluster: Survey(ctx, l, nil)},
+		Again: typ.Name == "etcd_member_add", // the second time, it is there and not ours
+		Fingerprint: func(t testing.TB) string {
+			list, err := c.client().MemberList(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(listedFrom(list.Members))
+		},
+	})
+	return Survey(ctx, l, nil)
 }
 
 // read carries out a read, and returns its summary and its results.

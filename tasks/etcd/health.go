@@ -277,9 +277,9 @@ func (a *access) hashOf(ctx context.Context, m world.Member, revision int64) (ha
 		if c, err = a.open(ctx, u); err != nil {
 			continue
 		}
-		r, hashErr := c.HashKV(ctx, u, revision)
+		r, hashErr := c.HashKV(c.life, u, revision)
 		c.close()
-		if err = hashErr; err == nil {
+		if err = c.explain(hashErr); err == nil {
 			return hashed{r.Hash, r.CompactRevision}, nil
 		}
 	}

@@ -41,10 +41,10 @@ func (a *access) sight(ctx context.Context) <-chan sighting {
 			defer c.close()
 			var both sync.WaitGroup
 			both.Go(func() {
-				list, err := c.MemberList(ctx, clientv3.WithSerializable())
+				list, err := c.MemberList(c.life, clientv3.WithSerializable())
 				seen <- sighting{endpoint: endpoint, list: list, err: c.explain(err)}
 			})
-			list, err := c.MemberList(ctx)
+			list, err := c.MemberList(c.life)
 			seen <- sighting{endpoint: endpoint, linear: true, list: list, err: c.explain(err)}
 			both.Wait()
 		})

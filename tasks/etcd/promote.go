@@ -79,7 +79,7 @@ func (l listing) votes(id string) (bool, error) {
 	return true, nil
 }
 
-func planPromote(p engine.Planning, a PromoteArgs, _ listing) (engine.Planned, PromoteResults) {
+func planPromote(p engine.Planning, a PromoteArgs, s listing) (engine.Planned, PromoteResults) {
 	c := p.World.Cluster
 	planned := engine.Planned{Needed: true}
 	if p.Unknown["id"] {
@@ -88,8 +88,12 @@ func planPromote(p engine.Planning, a PromoteArgs, _ listing) (engine.Planned, P
 	r := PromoteResults{ID: canonical(a.ID)}
 	m := c.Find(r.ID)
 	n := c.Budget().Voters
+	if now := s.member(r.ID); p.Observed && s.Linear && now != nil && !now.Learner {
+		return engine.Planned{Summary: now.Name + " has its vote already"}, r
+	}
 	switch {
 	case !c.Known || m == nil: // the guard says what is wrong
+		planned.Summary = "the learner gets its vote"
 	case !m.Learner:
 		planned.Needed = false
 		planned.Summary = m.Label() + " has its vote already"

@@ -88,7 +88,7 @@ func canonical(text string) string {
 	return text
 }
 
-func planRemove(p engine.Planning, a RemoveArgs, _ listing) (engine.Planned, RemoveResults) {
+func planRemove(p engine.Planning, a RemoveArgs, s listing) (engine.Planned, RemoveResults) {
 	id := canonical(a.ID)
 	c := p.World.Cluster
 	r := RemoveResults{ID: id}
@@ -96,19 +96,17 @@ func planRemove(p engine.Planning, a RemoveArgs, _ listing) (engine.Planned, Rem
 	if p.Unknown["id"] {
 		planned.Unknown = []string{"id"}
 	}
-	if !c.Known {
-		planned.Unknown = append(planned.Unknown, "count")
-		return planned, r
-	}
 	m := c.Find(id)
-	if m == nil {
+	switch {
+	case p.Observed && s.Linear && s.member(id) == nil:
+		r.Count = len(s.Members)
+		return engine.Planned{Summary: "member " + id + " is not in the list"}, r
+	case c.Known && m == nil && !p.Unknown["id"]:
 		r.Count = len(c.Members)
-		planned.Needed = p.Unknown["id"]
-		planned.Summary = "member " + id + " is not in the list"
-		if p.Unknown["id"] {
-			planned.Unknown = append(planned.Unknown, "count")
-			planned.Summary = "a member that is not known yet leaves"
-		}
+		return engine.Planned{Summary: "member " + id + " is not in the list"}, r
+	case !c.Known || m == nil:
+		planned.Unknown = append(planned.Unknown, "count")
+		planned.Summary = "a member leaves that is not known yet"
 		return planned, r
 	}
 	r.Count = len(c.Members) - 1

@@ -161,6 +161,20 @@ func TestWrongCluster(t *testing.T) {
 	if s := Survey(ctx, l, []string{one.nodes[0].client, two.nodes[0].client}); s.Known || !strings.Contains(s.Why, "different clusters") {
 		t.Errorf("two clusters: got %+v", s)
 	}
+	// An endpoint that takes the connection and says nothing holds nobody up.
+	mute, err := net.Listen("tcp", "127.0.4.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	begun := time.Now()
+	s = Survey(ctx, l, []string{"http://" + mute.Addr().String(), one.nodes[0].client})
+	if took := time.Since(begun); !s.Known || s.Budget().Healthy != 1 || took > 3*time.Second {
+		t.Errorf("with a mute endpoint: got %+v after %s", s, took)
+	}
+	if s := Survey(ctx, l, []string{"http://" + mute.Addr().String()}); s.Known || !strings.Contains(s.Why, "does not answer") {
+		t.Errorf("a mute endpoint alone: got %+v", s)
+	}
 	// A host of the inventory reaches the endpoints, where via says so.
 	from := ""
 	l.DialFrom = func(ctx context.Context, host, addr string) (net.Conn, error) {

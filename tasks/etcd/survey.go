@@ -180,9 +180,9 @@ func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID u
 		if m.Learner {
 			opts = append(opts, clientv3.WithSerializable())
 		}
-		f.read, readErr = c.Get(ctx, "health", append(opts, clientv3.WithKeysOnly())...)
+		f.read, readErr = c.Get(c.life, "health", append(opts, clientv3.WithKeysOnly())...)
 	})
-	status, err := c.Status(ctx, endpoint)
+	status, err := c.Status(c.life, endpoint)
 	wg.Wait()
 	switch {
 	case err != nil:
