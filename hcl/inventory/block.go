@@ -93,6 +93,8 @@ type field struct {
 	kind     engine.Kind
 	enum     []string
 	check    func(s string) string // of every string in it: what is wrong, or ""
+	def      string                // what holds if it is not written, in words
+	doc      string
 }
 
 // open evaluates the arguments of b. Those it cannot have, and blocks in it

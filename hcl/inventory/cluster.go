@@ -20,18 +20,18 @@ type cluster struct {
 
 func clusterFields() []field {
 	return []field{
-		{name: "members", ty: cty.List(cty.String), required: true},
-		{name: "id", ty: cty.String, check: checkClusterID},
-		{name: "token", ty: cty.String, check: checkToken},
-		{name: "api", ty: cty.Number},
-		{name: "scheme", ty: cty.String, enum: []string{"http", "https"}},
-		{name: "unit", ty: cty.String, kind: engine.UnitName, check: checkService},
-		{name: "dropin", ty: cty.String, kind: engine.FileName, check: checkDropin},
-		{name: "data_dir", ty: cty.String, kind: engine.AbsPath},
-		{name: "user", ty: cty.String, check: checkUser},
-		{name: "group", ty: cty.String, check: checkUser},
-		{name: "endpoints", ty: cty.List(cty.String)},
-		{name: "remove_roots", ty: cty.List(cty.String), kind: engine.AbsPath, check: checkRoot},
+		{name: "members", ty: cty.List(cty.String), required: true, doc: "The hosts that its members run on, in the order in which playbooks go through them."},
+		{name: "id", ty: cty.String, check: checkClusterID, def: "any", doc: "The ID of the cluster, in hex. A cluster with another ID at these addresses is refused."},
+		{name: "token", ty: cty.String, check: checkToken, def: "etcd-cluster", doc: "The initial cluster token."},
+		{name: "api", ty: cty.Number, def: "3", doc: "The API of etcd that is spoken: 2 or 3."},
+		{name: "scheme", ty: cty.String, enum: []string{"http", "https"}, def: "http", doc: "http or https: of the URLs that are not written out."},
+		{name: "unit", ty: cty.String, kind: engine.UnitName, check: checkService, def: "etcd-member.service", doc: "The systemd service of a member."},
+		{name: "dropin", ty: cty.String, kind: engine.FileName, check: checkDropin, def: "20-clct-etcd-member.conf", doc: "The drop-in of that service which configures the member."},
+		{name: "data_dir", ty: cty.String, kind: engine.AbsPath, def: "/var/lib/etcd", doc: "The data directory of a member, as seen on its host."},
+		{name: "user", ty: cty.String, check: checkUser, def: "etcd", doc: "The owner of the data directory."},
+		{name: "group", ty: cty.String, check: checkUser, def: "etcd", doc: "The group of the data directory."},
+		{name: "endpoints", ty: cty.List(cty.String), def: "the client URLs of the members", doc: "The URLs at which the cluster is spoken to."},
+		{name: "remove_roots", ty: cty.List(cty.String), kind: engine.AbsPath, check: checkRoot, def: "the data directory, and what has its name and a suffix", doc: "The only directories below which a task may delete. A name that ends in .* stands for all of that beginning."},
 	}
 }
 
@@ -81,11 +81,7 @@ func (r *reader) readCluster(b *hclsyntax.Block) {
 }
 
 func (r *reader) readTLS(b *hclsyntax.Block, place diag.Place, c *cluster) {
-	o := r.open(b, place, []field{
-		{name: "ca_file", ty: cty.String, check: checkLocalPath},
-		{name: "cert_file", ty: cty.String, check: checkLocalPath},
-		{name: "key_file", ty: cty.String, check: checkLocalPath},
-	})
+	o := r.open(b, place, tlsFields())
 	c.spec.TLS = engine.TLS{CAFile: r.below(o, "ca_file"), CertFile: r.below(o, "cert_file"), KeyFile: r.below(o, "key_file")}
 	_, cert := o.ranges["cert_file"]
 	_, key := o.ranges["key_file"]
@@ -98,11 +94,7 @@ func (r *reader) readTLS(b *hclsyntax.Block, place diag.Place, c *cluster) {
 }
 
 func (r *reader) readAuth(b *hclsyntax.Block, place diag.Place, c *cluster) {
-	o := r.open(b, place, []field{
-		{name: "username", ty: cty.String, required: true},
-		{name: "password_env", ty: cty.String, check: checkEnvName},
-		{name: "password_file", ty: cty.String, check: checkLocalPath},
-	})
+	o := r.open(b, place, authFields())
 	c.spec.Auth = engine.Auth{Username: o.text("username", ""), PasswordEnv: o.text("password_env", ""), PasswordFile: r.below(o, "password_file")}
 	_, env := o.ranges["password_env"]
 	_, file := o.ranges["password_file"]
@@ -200,4 +192,20 @@ func checkDropin(s string) string {
 		return ""
 	}
 	return quoted(s) + " does not end in .conf, and systemd reads no other drop-ins."
+}
+
+func tlsFields() []field {
+	return []field{
+		{name: "ca_file", ty: cty.String, check: checkLocalPath, def: "the system's roots", doc: "The certificates that those of the members are checked against."},
+		{name: "cert_file", ty: cty.String, check: checkLocalPath, def: "none", doc: "The client's certificate."},
+		{name: "key_file", ty: cty.String, check: checkLocalPath, def: "none", doc: "The key of the client's certificate."},
+	}
+}
+
+func authFields() []field {
+	return []field{
+		{name: "username", ty: cty.String, required: true, doc: "The user of etcd."},
+		{name: "password_env", ty: cty.String, check: checkEnvName, def: "none", doc: "The environment variable that holds the password. Either this or password_file is needed."},
+		{name: "password_file", ty: cty.String, check: checkLocalPath, def: "none", doc: "The file that holds the password."},
+	}
 }

@@ -25,23 +25,23 @@ func connectionKinds() []string { return []string{"ssh", "local", "sandbox"} }
 // connectionFields are the arguments of each kind of connection.
 func connectionFields(kind string) []field {
 	become := []field{
-		{name: "become", ty: cty.String, enum: []string{"sudo", "none"}},
-		{name: "become_password_env", ty: cty.String, check: checkEnvName},
+		{name: "become", ty: cty.String, enum: []string{"sudo", "none"}, def: "none", doc: "How a task becomes root: sudo, or none if the user is root or need not be."},
+		{name: "become_password_env", ty: cty.String, check: checkEnvName, def: "no password", doc: "The environment variable that holds the password for sudo."},
 	}
 	switch kind {
 	case "local":
 		return become
 	case "sandbox":
-		return []field{{name: "dir", ty: cty.String, required: true, check: checkLocalPath}}
+		return []field{{name: "dir", ty: cty.String, required: true, check: checkLocalPath, doc: "The folder that is the host, absolute or relative to the inventory. In the connection of all hosts, the folder that holds one for each, by its name."}}
 	}
 	return append([]field{
-		{name: "user", ty: cty.String, check: checkUser},
-		{name: "port", ty: cty.Number},
-		{name: "identity_files", ty: cty.List(cty.String), check: checkLocalPath},
-		{name: "known_hosts", ty: cty.String, check: checkLocalPath},
-		{name: "host_key_policy", ty: cty.String, enum: []string{"strict", "accept-new"}},
-		{name: "proxy_jump", ty: cty.String, check: checkJump},
-		{name: "connect_timeout", ty: cty.String, kind: engine.Duration},
+		{name: "user", ty: cty.String, check: checkUser, def: "that of ssh's own configuration", doc: "The user to log in as."},
+		{name: "port", ty: cty.Number, def: "22", doc: "The port of the host's ssh server."},
+		{name: "identity_files", ty: cty.List(cty.String), check: checkLocalPath, def: "those of ssh's own configuration, and the agent", doc: "Files with private keys, absolute, from ~/, or relative to the inventory."},
+		{name: "known_hosts", ty: cty.String, check: checkLocalPath, def: "that of ssh's own configuration", doc: "The file with the keys of the hosts."},
+		{name: "host_key_policy", ty: cty.String, enum: []string{"strict", "accept-new"}, def: "strict", doc: "What is done about the key of a host that is not in known_hosts: strict refuses it, accept-new writes it down. A changed key is always refused."},
+		{name: "proxy_jump", ty: cty.String, check: checkJump, def: "none", doc: "Hosts to go through, [user@]host[:port], several with commas."},
+		{name: "connect_timeout", ty: cty.String, kind: engine.Duration, def: "10s", doc: "How long a connection may take to come up."},
 	}, become...)
 }
 

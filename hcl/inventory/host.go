@@ -37,8 +37,8 @@ func (r *reader) name(b *hclsyntax.Block, what string) (string, bool) {
 
 func hostFields() []field {
 	return []field{
-		{name: "address", ty: cty.String, required: true},
-		{name: "labels", ty: cty.Map(cty.String), check: checkLabel},
+		{name: "address", ty: cty.String, required: true, doc: "The IP address or DNS name by which the host is reached, without a port."},
+		{name: "labels", ty: cty.Map(cty.String), check: checkLabel, def: "none", doc: "Free words about the host, for playbooks to read."},
 	}
 }
 
@@ -94,22 +94,26 @@ func (r *reader) readHost(b *hclsyntax.Block) {
 	r.hosts = append(r.hosts, h)
 }
 
-// urlLists are the arguments of a member block that hold URLs, and whether the
-// URLs are those that a member listens on.
-func urlLists() []struct {
-	name   string
-	listen bool
-} {
-	return []struct {
-		name   string
-		listen bool
-	}{{"peer_urls", false}, {"client_urls", false}, {"listen_peer_urls", true}, {"listen_client_urls", true}}
+// urlList is an argument of a member block that holds URLs.
+type urlList struct {
+	name     string
+	listen   bool // they are those that the member listens on
+	def, doc string
+}
+
+func urlLists() []urlList {
+	return []urlList{
+		{"peer_urls", false, "the address with port 2380", "The URLs at which other members reach it. They are what tells members apart."},
+		{"client_urls", false, "the address with port 2379", "The URLs at which clients reach it."},
+		{"listen_peer_urls", true, "0.0.0.0 with port 2380", "The URLs at which it listens for members."},
+		{"listen_client_urls", true, "the address with port 2379, and for http also 0.0.0.0 with port 4001", "The URLs at which it listens for clients."},
+	}
 }
 
 func memberFields() []field {
-	fields := []field{{name: "name", ty: cty.String, check: checkMemberName}}
+	fields := []field{{name: "name", ty: cty.String, check: checkMemberName, def: "the host's name", doc: "The name of the member in etcd."}}
 	for _, l := range urlLists() {
-		fields = append(fields, field{name: l.name, ty: cty.List(cty.String)})
+		fields = append(fields, field{name: l.name, ty: cty.List(cty.String), def: l.def, doc: l.doc})
 	}
 	return fields
 }
@@ -168,7 +172,7 @@ type group struct {
 }
 
 func groupFields() []field {
-	return []field{{name: "hosts", ty: cty.List(cty.String), required: true}}
+	return []field{{name: "hosts", ty: cty.List(cty.String), required: true, doc: "The hosts of the group, in order."}}
 }
 
 func (r *reader) readGroup(b *hclsyntax.Block) {

@@ -111,7 +111,7 @@ func (r *reader) readHeader() bool {
 	if len(head.Labels) > 0 {
 		r.add(diag.BlockLabels, "Wrong labels", headerOf(head), place, "Write inventory { language = %d }, without a name.", syntax.Language)
 	}
-	o := r.open(head, place, []field{{name: "language", ty: cty.Number, required: true}})
+	o := r.open(head, place, headerFields())
 	if v, ok := o.values["language"]; ok && !v.RawEquals(cty.NumberIntVal(syntax.Language)) {
 		r.add(diag.UnsupportedLanguage, "Unsupported language version", o.ranges["language"], place,
 			"This etcdplay understands language %d. An inventory written in a later language needs a later etcdplay.", syntax.Language)
