@@ -416,3 +416,36 @@ func TestJournal(t *testing.T) {
 		Fingerprint: func(t testing.TB) string { return fmt.Sprint(b.unit(t, "sleeper.service").InvocationID) },
 	})
 }
+
+// TestMemberThatMayNotJoin starts a genuine etcd that nobody has added: the error
+// has to say in etcd's own words why it does not run.
+func TestMemberThatMayNotJoin(t *testing.T) {
+	b := up(t)
+	member, spare := b.box.Hosts()[0], b.box.Hosts()[1]
+	content := fmt.Sprintf("[Service]\nExecStart=\nExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS \\\n"+
+		"  --name=%q \\\n  --listen-peer-urls=%q \\\n  --listen-client-urls=%q \\\n  --advertise-client-urls=%q \\\n"+
+		"  --initial-advertise-peer-urls=%q \\\n  --initial-cluster=%q \\\n  --initial-cluster-state=\"existing\"\n",
+		spare.Name, spare.PeerURL(), spare.ClientURL(), spare.ClientURL(), spare.PeerURL(),
+		member.Name+"="+member.PeerURL()+","+spare.Name+"="+spare.PeerURL())
+	dropin := map[string]cty.Value{"unit": str(sandbox.Unit), "name": str(sandbox.DropIn), "content": str(content)}
+	args := enginetest.Args(systemd.Dropin(), dropin)
+	s, err := systemd.Dropin().Observe(t.Context(), b.look(), args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := &world.World{Cluster: world.Cluster{Known: true, Unit: sandbox.Unit, Members: []world.Member{
+		{ID: "a1", Name: member.Name, Host: member.Name, PeerURLs: []string{member.PeerURL()}, Health: world.Healthy},
+	}}}
+	if v := systemd.Dropin().Guard(spare.Name, args, s, alone); v.OK() {
+		t.Error("Guard: a drop-in that names a member more than there are is allowed, want it refused")
+	}
+	if err := b.apply(t, systemd.Dropin(), dropin); err != nil {
+		t.Fatal(err)
+	}
+	err = b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str(sandbox.Unit), "state": str("started")})
+	for _, want := range []string{sandbox.Unit + " did not become active", "member count is unequal"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
+	}
+}

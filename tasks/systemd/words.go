@@ -58,8 +58,8 @@ func last(entries []conn.JournalEntry) []string {
 	var lines, complaints []string
 	for _, e := range entries {
 		text := plain(e.Message)
-		if len(text) > longestWords {
-			text = strings.ToValidUTF8(text[:longestWords], "") + " …"
+		if len(text) > longestWords { // the cause mostly stands at the end
+			text = strings.ToValidUTF8(text[:longestWords/2], "") + " … " + strings.ToValidUTF8(text[len(text)-longestWords/2:], "")
 		}
 		lines = append(lines, text)
 		if complains(e, 3) {
