@@ -24,12 +24,16 @@ func Definite(err error) error {
 	if err == nil {
 		return nil
 	}
-	return definite{err}
+	return tagged{err, ErrDefinite}
 }
 
-type definite struct{ error }
+// tagged is an error with the text of the one and what both mean.
+type tagged struct {
+	error
+	tag error
+}
 
-func (d definite) Unwrap() []error { return []error{d.error, ErrDefinite} }
+func (t tagged) Unwrap() []error { return []error{t.error, t.tag} }
 
 // pollFirst is the wait after the first look; it grows by half each time.
 const pollFirst = 20 * time.Millisecond

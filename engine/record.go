@@ -1,9 +1,18 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/engine/journal"
 )
 
 // Record is a run as its journal tells it. It is read without a lock, and so
@@ -89,4 +98,182 @@ const (
 	RunAborted    RunState = "aborted"     // closed for good
 	RunRefused    RunState = "refused"     // stopped by a predicate or by drift; can be resumed
 	RunUnreadable RunState = "unreadable"  // its journal is damaged
+	RunNotBegun   RunState = "not begun"   // its engine died before it did anything; nothing to resume
 )
+
+// Runs lists the runs in the state folder, newest first. A run whose journal
+// cannot be read is listed as RunUnreadable.
+func Runs(stateDir string) ([]*Record, error) {
+	ids, err := runIDs(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	var records []*Record
+	for _, id := range ids {
+		r, err := readRun(stateDir, id)
+		if err != nil {
+			r = &Record{
+				Identity: Identity{ID: id}, Dir: runDir(stateDir, id), State: RunUnreadable,
+				Failure: &RecordedFailure{Message: oneLine(err.Error())},
+			}
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// OpenRun reads one run: by its ID, by a prefix of it that fits only one, or,
+// with "", the last one begun. The error wraps ErrInput if there is no such run
+// and ErrState if its journal cannot be read.
+func OpenRun(stateDir, id string) (*Record, error) {
+	ids, err := runIDs(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	var fits []string
+	for _, have := range ids {
+		if have == id {
+			return readRun(stateDir, have)
+		}
+		if strings.HasPrefix(have, id) {
+			fits = append(fits, have)
+		}
+	}
+	switch {
+	case len(fits) == 0 && id == "":
+		return nil, fmt.Errorf("%w: there is no run yet", ErrInput)
+	case len(fits) == 0:
+		return nil, fmt.Errorf("%w: there is no run %s", ErrInput, id)
+	case len(fits) > 1 && id != "":
+		return nil, fmt.Errorf("%w: %s is the beginning of several runs: %s", ErrInput, id, strings.Join(fits, ", "))
+	}
+	return readRun(stateDir, fits[0])
+}
+
+// runIDs is the IDs of all runs, newest first. A folder of that name may be of a
+// run that died before its first record.
+func runIDs(stateDir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(stateDir, "runs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	var ids []string
+	for _, e := range slices.Backward(entries) {
+		if e.IsDir() {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+func readRun(stateDir, id string) (*Record, error) {
+	dir := runDir(stateDir, id)
+	payloads, err := journal.Read(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: run %s: %w", ErrState, id, err)
+	}
+	f, err := foldLines(payloads)
+	if err != nil {
+		return nil, err
+	}
+	if f.head.ID == "" {
+		// It died before its first record, and so before it did anything.
+		return &Record{Identity: Identity{ID: id}, Dir: dir, State: RunNotBegun}, nil
+	}
+	return f.record(dir)
+}
+
+// record is the fold as others see it.
+func (f *fold) record(dir string) (*Record, error) {
+	h := f.head
+	r := &Record{
+		Identity: Identity{ID: h.ID, StartedAt: h.StartedAt, User: h.User}, Dir: dir, Invocation: h.Invocation,
+		Playbook: RecordedPlaybook{
+			Name: h.Playbook.Name, Version: h.Playbook.Version, File: h.Playbook.File,
+			Digest: h.Playbook.Digest, Language: h.Playbook.Language,
+		},
+		Cluster: h.Cluster, Inventory: h.Inventory, Templates: h.Templates, Phase: f.phase,
+		Started: h.StartedAt, Ended: f.last, Exposed: f.exposed, Overrides: f.overrides,
+	}
+	for _, in := range h.Inputs {
+		v, err := in.Value.Decode()
+		if err != nil {
+			return nil, fmt.Errorf("%w: variable %s: %w", ErrState, in.Name, err)
+		}
+		r.Inputs = append(r.Inputs, RecordedInput{Name: in.Name, Value: v, Source: in.Source, Sensitive: in.Sensitive})
+	}
+	for _, address := range f.order {
+		l := f.done[address]
+		v, err := l.Results.Decode()
+		if err != nil {
+			return nil, fmt.Errorf("%w: results of %s: %w", ErrState, address, err)
+		}
+		r.Tasks = append(r.Tasks, RecordedTask{
+			Address: address, Type: l.Type, Effect: l.Effect, Host: l.Host, Status: l.Status, How: l.How,
+			Changed: l.Changed, Results: v, At: l.At, Elapsed: l.Elapsed, Phase: l.Phase, Place: l.Place,
+		})
+	}
+	for _, address := range sortedNames(f.open) {
+		l := f.open[address]
+		if r.Open == nil || l.At.After(r.Open.At) {
+			r.Open = &OpenTask{Address: address, Type: l.Type, Host: l.Host, Attempt: l.Attempt, At: l.At}
+		}
+	}
+	if err := f.outputs(r); err != nil {
+		return nil, err
+	}
+	r.State = f.state(dir, r)
+	return r, nil
+}
+
+func (f *fold) outputs(r *Record) error {
+	if f.end == nil || f.end.Outputs == nil {
+		return nil
+	}
+	v, err := f.end.Outputs.Decode()
+	if err != nil {
+		return fmt.Errorf("%w: outputs: %w", ErrState, err)
+	}
+	r.Outputs = map[string]cty.Value{}
+	for name := range v.Type().AttributeTypes() {
+		r.Outputs[name] = v.GetAttr(name)
+	}
+	return nil
+}
+
+// state says where the run stands, and fills in why it stopped.
+func (f *fold) state(dir string, r *Record) RunState {
+	if f.end != nil {
+		r.Open = nil
+		return f.end.State
+	}
+	if journal.InUse(dir) {
+		return RunGoing
+	}
+	if f.stop == nil {
+		if r.Open != nil {
+			r.Failure = &RecordedFailure{
+				Address: r.Open.Address, Host: r.Open.Host, Status: UnknownEnd,
+				Message: "the process that ran it died; resume looks what became of the task",
+			}
+			return RunUnknown
+		}
+		r.Failure = &RecordedFailure{Status: Interrupted, Message: "the process that ran it died"}
+		return RunStopped
+	}
+	r.Failure = &RecordedFailure{
+		Address: f.stop.Task, Host: f.stop.Host, Message: f.stop.Message, Status: f.stop.Status,
+	}
+	switch f.stop.Status {
+	case Interrupted:
+		return RunStopped
+	case UnknownEnd:
+		return RunUnknown
+	case Refused:
+		return RunRefused
+	}
+	return RunFailed
+}
