@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
+	"unicode"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/world"
@@ -43,6 +45,9 @@ type removeState struct {
 }
 
 func checkRemove(a removeArgs) error {
+	if !path.IsAbs(a.Path) || path.Clean(a.Path) != a.Path || strings.ContainsFunc(a.Path, unicode.IsControl) {
+		return &engine.ArgError{Arg: "path", Text: fmt.Sprintf("%q is not an absolute path in its shortest form.", a.Path)}
+	}
 	if strings.Count(a.Path, "/") < 2 {
 		return &engine.ArgError{Arg: "path", Text: fmt.Sprintf("%q is a directory of the root; nothing so high up is ever deleted.", a.Path)}
 	}
@@ -77,12 +82,12 @@ func observeRemove(ctx context.Context, l engine.Look, a removeArgs) (removeStat
 
 // within reports whether path is root or lies below it. A root that ends in
 // ".*" stands for all its siblings of that prefix.
-func within(path, root string) bool {
+func within(p, root string) bool {
 	prefix, siblings := strings.CutSuffix(root, ".*")
 	if !siblings {
-		return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
+		return p == root || strings.HasPrefix(p, strings.TrimSuffix(root, "/")+"/")
 	}
-	rest, ok := strings.CutPrefix(path, prefix+".")
+	rest, ok := strings.CutPrefix(p, prefix+".")
 	return ok && rest != "" && rest[0] != '/'
 }
 
@@ -130,11 +135,11 @@ func guardRemove(_ string, a removeArgs, s removeState, _ *world.World) (v world
 	return v
 }
 
-func linkText(path, link string) string {
+func linkText(p, link string) string {
 	if link == "" {
-		return fmt.Sprintf("no directory above %q is a symbolic link", path)
+		return fmt.Sprintf("no directory above %q is a symbolic link", p)
 	}
-	return fmt.Sprintf("%q, above %q, is a symbolic link", link, path)
+	return fmt.Sprintf("%q, above %q, is a symbolic link", link, p)
 }
 
 func applyRemove(ctx context.Context, h engine.Hands, a removeArgs, s removeState) (removeResults, error) {
