@@ -104,7 +104,7 @@ func summaryOf(err error) string {
 
 // sentence is an error's text as a sentence.
 func sentence(err error) string {
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), engine.ErrInput.Error()+": ")
 	if text == "" {
 		return ""
 	}
@@ -121,6 +121,10 @@ func (a *app) findings(ds engine.Diagnostics, sources map[string][]byte) {
 		return
 	}
 	if !a.json {
+		if a.found {
+			a.screen.Tell("\n")
+		}
+		a.found = true
 		a.screen.Tell(a.findingsText(ds, sources))
 		return
 	}

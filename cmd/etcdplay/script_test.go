@@ -129,9 +129,6 @@ func compare(ts *testscript.TestScript, neg bool, args []string, which string) {
 	if got == want {
 		return
 	}
-	if *update {
-		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(got), 0o644))
-	}
 	ts.Fatalf("%s is not %s:\n%s\nwant:\n%s", which, args[0], got, want)
 }
 

@@ -114,7 +114,7 @@ func (p Paint) below(e *engine.Entry) []string {
 		}
 	}
 	if len(e.Waits) > 0 {
-		lines = append(lines, "waits for "+strings.Join(e.Waits, ", "))
+		lines = append(lines, "waits for "+strings.Join(nearby(e), ", "))
 	}
 	return append(lines, e.Checks...)
 }
@@ -164,4 +164,15 @@ func (p Paint) diff(d *engine.Diff) []string {
 		}
 	}
 	return lines
+}
+
+// nearby is what the task waits for, as its own playbook calls it: the addresses
+// without the calls that lead to the task itself.
+func nearby(e *engine.Entry) []string {
+	way := e.Address[:strings.LastIndexByte(e.Address, '/')+1]
+	waits := make([]string, len(e.Waits))
+	for i, w := range e.Waits {
+		waits[i] = strings.TrimPrefix(w, way)
+	}
+	return waits
 }
