@@ -21,6 +21,7 @@ type app struct {
 	screen  *render.Screen
 	json    bool // one JSON object a line instead of text
 	asks    bool // stdin is a terminal, so that questions can be asked
+	found   bool // findings were printed, so that further ones follow a blank line
 	now     func() time.Time
 }
 
