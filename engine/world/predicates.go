@@ -262,7 +262,7 @@ func (m Member) CaughtUp() Check {
 }
 
 // MayRemove is the verdict on removing a member: Q0 to Q2, for a voter also Q6,
-// and for a healthy voter Q7 and Q10. Removing a healthy voter takes consent:
+// for a healthy voter Q7 and Q10, and for the leader Q18. Removing a healthy voter takes consent:
 // somebody has said that this is meant.
 func (c *Cluster) MayRemove(id string, consent bool) Verdict {
 	m := c.Find(id)
@@ -296,6 +296,9 @@ func (c *Cluster) MayRemove(id string, consent bool) Verdict {
 	v.Checks = append(v.Checks, q)
 	if m.Health == Healthy {
 		v.Checks = append(v.Checks, meant(*m, left, healthy, consent)...)
+	}
+	if l := c.leading(*m); l != nil {
+		v.Checks = append(v.Checks, *l)
 	}
 	return v
 }

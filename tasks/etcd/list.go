@@ -11,6 +11,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdplay/etcdplay/engine"
@@ -44,7 +45,7 @@ func (a *access) sight(ctx context.Context) <-chan sighting {
 				list, err := c.MemberList(c.life, clientv3.WithSerializable())
 				seen <- sighting{endpoint: endpoint, list: list, err: c.explain(err)}
 			})
-			list, err := c.MemberList(c.life)
+			list, err := c.agreedList()
 			seen <- sighting{endpoint: endpoint, linear: true, list: list, err: c.explain(err)}
 			both.Wait()
 		})
@@ -54,6 +55,17 @@ func (a *access) sight(ctx context.Context) <-chan sighting {
 		close(seen)
 	}()
 	return seen
+}
+
+// agreedList is the member list that a quorum agrees on. The read before it makes
+// it so also with servers before 3.5, which answer from what they have: once they
+// serve the read, they have everything that was agreed on before it.
+func (c *client) agreedList() (*clientv3.MemberListResponse, error) {
+	_, err := c.Get(c.life, "health", clientv3.WithKeysOnly())
+	if err != nil && !errors.Is(err, rpctypes.ErrPermissionDenied) {
+		return nil, err
+	}
+	return c.MemberList(c.life)
 }
 
 // listing is the member list that a task works with, and what its journal keeps

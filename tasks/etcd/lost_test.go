@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -20,8 +21,13 @@ import (
 	"github.com/etcdplay/etcdplay/engine"
 )
 
-// TestMain holds that no task leaves a goroutine behind.
+// TestMain runs more tests at once than there are cores, since they mostly wait
+// for etcd's timers, and holds that no task leaves a goroutine behind.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
