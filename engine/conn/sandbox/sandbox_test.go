@@ -39,6 +39,13 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		case "etcd":
 			etcdserver.Main(os.Args[4:])
+		case "up": // for TestClientKilled: up, told so, and then idle until it is killed
+			if _, err := sandbox.Up(context.Background(), sandbox.Options{Dir: os.Args[3], Members: 1}); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			fmt.Println("up")
+			select {}
 		case "notify": // for units of conntest
 			if sent, err := daemon.SdNotify(false, os.Args[3]); err != nil || !sent {
 				fmt.Fprintln(os.Stderr, "not notified:", sent, err)

@@ -40,15 +40,17 @@ type supervisor struct {
 }
 
 // Supervise runs the hosts of the sandbox in dir, an absolute path, until ctx
-// ends, Shutdown is asked for or dir is gone. It then kills all it has started.
-// Its own messages go to standard error.
+// ends, Shutdown is asked for or dir is gone. It then kills all it has started,
+// and the process has to end. Its own messages go to standard error.
 func Supervise(ctx context.Context, dir string) error {
-	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := unix.Open(filepath.Join(dir, lockFile), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: filepath.Join(dir, lockFile), Err: err}
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// Never closed: the end of this process frees it, so whoever gets it knows
+	// that there is no such process any more.
+	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		unix.Close(lock)
 		return fmt.Errorf("%w in %s", ErrRunning, dir)
 	}
 	// systemd's own default for what it starts; nothing here depends on another.
