@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/world"
 )
 
 func TestTypesAreDocumented(t *testing.T) {
@@ -77,6 +80,28 @@ func TestRoles(t *testing.T) {
 	for _, typ := range Types() {
 		if typ.Role != want[typ.Name] {
 			t.Errorf("%s: role %q, want %q", typ.Name, typ.Role, want[typ.Name])
+		}
+	}
+}
+
+// TestPlanOfWhatIsNotKnown plans every type with no argument known: none may show
+// an empty value as if it were one, nor predict what depends on it.
+func TestPlanOfWhatIsNotKnown(t *testing.T) {
+	for _, typ := range Types() {
+		if typ.Role != engine.Plain {
+			continue
+		}
+		attrs := map[string]cty.Value{}
+		for _, a := range typ.Args {
+			attrs[a.Name] = cty.UnknownVal(a.Type)
+		}
+		args := cty.ObjectVal(attrs)
+		planned, _ := typ.Plan(engine.Planning{World: &world.World{}, Host: "demo-etcd-1"}, args, engine.State{})
+		if s := planned.Summary; strings.Contains(s, `""`) || strings.Contains(s, "  ") || s != strings.TrimSpace(s) {
+			t.Errorf("%s: got the summary %q", typ.Name, planned.Summary)
+		}
+		if typ.Effect != engine.Read && !planned.Needed {
+			t.Errorf("%s: not needed, and nobody can know that", typ.Name)
 		}
 	}
 }

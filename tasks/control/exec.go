@@ -118,7 +118,7 @@ func planExec(p engine.Planning, a execArgs, s execState) (engine.Planned, execR
 	all := []string{"exit_code", "stderr", "stdout"}
 	switch {
 	case p.Unknown["argv"] || p.Unknown["shell"]:
-		return engine.Planned{Needed: true, Summary: "runs a program", Unknown: all}, execResults{}
+		return engine.Planned{Needed: true, Summary: "a program that is known during the run", Unknown: all}, execResults{}
 	case p.Observed && a.Creates != nil && s.Created:
 		return engine.Planned{Summary: fmt.Sprintf("%q is there already", *a.Creates)}, execResults{}
 	case p.Observed && a.ReadOnly:

@@ -94,7 +94,10 @@ func planChown(p engine.Planning, a chownArgs, s chownState) (engine.Planned, ch
 	if a.Group != nil {
 		to += ":" + *a.Group
 	}
-	summary := fmt.Sprintf("%q -> %s", a.Path, to)
+	if p.Unknown["owner"] || p.Unknown["group"] {
+		to = later
+	}
+	summary := shown(p, "path", a.Path) + " -> " + to
 	r := chownResults{Changed: true}
 	if !p.Observed || s.imagined() {
 		return engine.Planned{Needed: true, Summary: summary, Unknown: []string{"changed"}}, r

@@ -64,7 +64,7 @@ func observeDirectory(ctx context.Context, l engine.Look, a directoryArgs) (dire
 func planDirectory(p engine.Planning, a directoryArgs, s directoryState) (engine.Planned, directoryResults) {
 	r := directoryResults{Changed: true, Path: a.Path}
 	if !p.Observed {
-		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q", a.Path), Unknown: unknown(p, "changed", "path")}, r
+		return engine.Planned{Needed: true, Summary: shown(p, "path", a.Path), Unknown: unknown(p, "changed", "path")}, r
 	}
 	switch {
 	case s.imagined():

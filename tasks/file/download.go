@@ -93,7 +93,10 @@ func observeDownload(ctx context.Context, l engine.Look, a downloadArgs) (s down
 
 func planDownload(p engine.Planning, a downloadArgs, s downloadState) (engine.Planned, downloadResults) {
 	r := downloadResults{Changed: true, Path: a.Path}
-	needed := engine.Planned{Needed: true, Summary: fmt.Sprintf("%q from %s", a.Path, a.URL)}
+	needed := engine.Planned{Needed: true, Summary: shown(p, "path", a.Path) + " from " + a.URL}
+	if p.Unknown["url"] {
+		needed.Summary = shown(p, "path", a.Path) + " from " + later
+	}
 	if a.Member != nil {
 		needed.Details = append(needed.Details, engine.Detail{Name: "member", Value: *a.Member})
 	}

@@ -171,3 +171,14 @@ func octal(m fs.FileMode) uint32 {
 	}
 	return n
 }
+
+// later stands for an argument that only the run can tell.
+const later = "(known during the run)"
+
+// shown is an argument as a plan shows it.
+func shown(p engine.Planning, name, value string) string {
+	if p.Unknown[name] {
+		return later
+	}
+	return strconv.Quote(value)
+}

@@ -60,7 +60,7 @@ func observeMove(ctx context.Context, l engine.Look, a moveArgs) (s moveState, e
 
 func planMove(p engine.Planning, a moveArgs, s moveState) (engine.Planned, moveResults) {
 	r := moveResults{From: a.From, Moved: true, To: a.To}
-	summary := fmt.Sprintf("%q -> %q", a.From, a.To)
+	summary := shown(p, "from", a.From) + " -> " + shown(p, "to", a.To)
 	if !p.Observed {
 		return engine.Planned{Needed: true, Summary: summary, Unknown: unknown(p, "moved", "from", "to")}, r
 	}

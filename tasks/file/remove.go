@@ -94,7 +94,7 @@ func within(p, root string) bool {
 func planRemove(p engine.Planning, a removeArgs, s removeState) (engine.Planned, removeResults) {
 	r := removeResults{Path: a.Path, Removed: true}
 	if !p.Observed {
-		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%q is deleted", a.Path), Unknown: unknown(p, "removed", "path")}, r
+		return engine.Planned{Needed: true, Summary: shown(p, "path", a.Path) + " is deleted", Unknown: unknown(p, "removed", "path")}, r
 	}
 	switch {
 	case s.Exists && s.Mode.IsDir():

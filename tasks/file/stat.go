@@ -51,7 +51,7 @@ func reportStat(_ statArgs, s statState) statResults {
 func planStat(p engine.Planning, a statArgs, s statState) (engine.Planned, statResults) {
 	switch {
 	case !p.Observed:
-		return engine.Planned{Summary: fmt.Sprintf("told during the run: what is at %q", a.Path)}, statResults{}
+		return engine.Planned{Summary: "told during the run: what is at " + shown(p, "path", a.Path)}, statResults{}
 	case !s.Exists:
 		return engine.Planned{Summary: fmt.Sprintf("%q: does not exist", a.Path)}, reportStat(a, s)
 	case s.Mode.IsRegular():

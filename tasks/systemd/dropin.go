@@ -157,7 +157,7 @@ func (s dropinState) loaded(a dropinArgs) bool {
 func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned, dropinResults) {
 	r := a.results(true)
 	if p.Unknown["unit"] || p.Unknown["name"] || p.Unknown["runtime"] || p.Unknown["state"] {
-		return engine.Planned{Needed: true, Summary: "written, then daemon-reload", Unknown: []string{"changed", "path", "sha256"}}, r
+		return engine.Planned{Needed: true, Summary: "a drop-in that is known during the run, then daemon-reload", Unknown: []string{"changed", "path", "sha256"}}, r
 	}
 	diff := &engine.Diff{Path: a.path(), Before: s.Before, After: a.content(), Exists: s.Exists, Removed: a.absent()}
 	planned := engine.Planned{Needed: true, Diff: diff}

@@ -85,6 +85,9 @@ func reportJournal(a journalArgs, s journalState) journalResults {
 }
 
 func planJournal(p engine.Planning, a journalArgs, s journalState) (engine.Planned, journalResults) {
+	if p.Unknown["unit"] {
+		return engine.Planned{Summary: "told during the run: lines of a unit that is known then"}, journalResults{}
+	}
 	if !p.Observed {
 		return engine.Planned{Summary: "told during the run: lines of " + a.Unit}, journalResults{}
 	}

@@ -116,14 +116,18 @@ func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, err
 }
 
 func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitResults) {
-	target := a.State
+	const later = "(known during the run)"
+	name, target := a.Unit, a.State
+	if p.Unknown["unit"] {
+		name = later
+	}
 	if p.Unknown["state"] {
-		target = "the state that is then known"
+		target = later
 	}
 	unknown := []string{"active_state", "invocation_id", "sub_state"}
 	if !p.Observed || p.Unknown["unit"] || p.Unknown["state"] {
 		return engine.Planned{
-			Needed: true, Summary: fmt.Sprintf("%s -> %s", a.Unit, target), Unknown: append(unknown, "changed"),
+			Needed: true, Summary: fmt.Sprintf("%s -> %s", name, target), Unknown: append(unknown, "changed"),
 		}, unitResults{}
 	}
 	switch {
