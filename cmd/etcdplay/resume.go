@@ -82,7 +82,7 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 	defer in.release()
 	in.run()
 	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes})
-	return a.watch(op, &env, func() engine.Outcome {
+	return a.watch(op, nil, &env, func() engine.Outcome {
 		return do(in.ctx, op.program, env, r, engine.ResumeOptions{
 			StateDir: state, AcceptChanges: g.changes, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,
 		})

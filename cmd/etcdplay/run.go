@@ -102,7 +102,7 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 		}
 	}
 	in.run()
-	return a.watch(op, &env, func() engine.Outcome {
+	return a.watch(op, plan, &env, func() engine.Outcome {
 		return engine.Run(in.ctx, op.program, env, plan, engine.RunOptions{
 			StateDir: state, AcceptDrift: drift, Stop: in.stop, Invocation: op.invocation, Copies: op.sources, Scrub: op.scrub,
 		})
@@ -140,10 +140,17 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 }
 
 // watch shows a run's events until it ends, and makes an error of how it ended.
-func (a *app) watch(op *operation, env *engine.Env, run func() engine.Outcome) error {
+// The plan is the one that was shown, nil if none was.
+func (a *app) watch(op *operation, plan *engine.Plan, env *engine.Env, run func() engine.Outcome) error {
 	reporter := &render.Reporter{
 		Screen:   a.screen,
+		Numbers:  map[string]int{},
 		Findings: func(ds engine.Diagnostics) string { return a.findingsText(ds, op.sources) },
+	}
+	if plan != nil {
+		for _, e := range plan.Entries {
+			reporter.Numbers[e.Address] = e.Number
+		}
 	}
 	told := false
 	env.Emit = func(ev engine.Event) {

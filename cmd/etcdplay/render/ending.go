@@ -9,7 +9,10 @@ import (
 )
 
 // remember keeps what the end of the run has to tell of a failure.
-func (r *Reporter) remember(ev engine.Event) {
+func (r *Reporter) remember(e *engine.Entry, ev engine.Event) {
+	if e.Kind == engine.CallEntry && len(ev.Diagnostics) == 0 {
+		return // the task in the called playbook has told why
+	}
 	if ev.Status != engine.OK && ev.Status != engine.Skipped && ev.Place == engine.InPhase {
 		r.failed = append(r.failed, ev)
 		r.phase = ev.Phase

@@ -77,8 +77,12 @@ func (p Paint) head(e *engine.Entry, last string) string {
 	if e.Perhaps {
 		name += " (perhaps)"
 	}
-	line := fmt.Sprintf("  %s %2d  %s %s %s",
-		p.effect(e.Effect, marker(e)), e.Number,
+	number := "  "
+	if e.Number > 0 {
+		number = fmt.Sprintf("%2d", e.Number)
+	}
+	line := fmt.Sprintf("  %s %s  %s %s %s",
+		p.effect(e.Effect, marker(e)), number,
 		p.effect(e.Effect, fmt.Sprintf("%-8s", effectWord(e))),
 		fmt.Sprintf("%-*s", nameWidth, name), last)
 	return strings.TrimRight(line, " ")
@@ -169,10 +173,36 @@ func (p Paint) diff(d *engine.Diff) []string {
 // nearby is what the task waits for, as its own playbook calls it: the addresses
 // without the calls that lead to the task itself.
 func nearby(e *engine.Entry) []string {
-	way := e.Address[:strings.LastIndexByte(e.Address, '/')+1]
+	to := way(e.Address)
 	waits := make([]string, len(e.Waits))
 	for i, w := range e.Waits {
-		waits[i] = strings.TrimPrefix(w, way)
+		waits[i] = strings.TrimPrefix(w, to)
 	}
 	return waits
+}
+
+// way is the calls that lead to an address: of `task.join["b"]/task.add`,
+// `task.join["b"]/`. A slash may also stand in a key, between quotes.
+func way(address string) string {
+	end, quoted := 0, false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '/' && !quoted:
+			end = i + 1
+		}
+	}
+	return address[:end]
+}
+
+// indent is the margin of what a called playbook does: one step for each call.
+func indent(address string) string {
+	depth := 0
+	for to := way(address); to != ""; to = way(strings.TrimSuffix(to, "/")) {
+		depth++
+	}
+	return strings.Repeat("    ", depth)
 }

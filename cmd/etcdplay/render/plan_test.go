@@ -201,3 +201,20 @@ func TestValue(t *testing.T) {
 		}
 	}
 }
+
+func TestWay(t *testing.T) {
+	for address, want := range map[string]string{
+		"task.add":                      "",
+		`task.join["b"]/task.add`:       `task.join["b"]/`,
+		`task.x["a/b"]`:                 "",
+		`task.x["a\"/b"]/task.y/task.z`: `task.x["a\"/b"]/task.y/`,
+		`task.join["b"]/phase.survey`:   `task.join["b"]/`,
+	} {
+		if got := way(address); got != want {
+			t.Errorf("%s: got %q, want %q", address, got, want)
+		}
+	}
+	if got, want := indent(`task.x["a/b"]/task.y/task.z`), "        "; got != want {
+		t.Errorf("indent: got %q, want %q", got, want)
+	}
+}

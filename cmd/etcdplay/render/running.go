@@ -20,6 +20,9 @@ const plainEvery = 5 * time.Second
 // time; Tick may come from another goroutine.
 type Reporter struct {
 	Screen *Screen
+	// Numbers is the number of each task in the plan that was shown, by address; a
+	// task without one gets none.
+	Numbers map[string]int
 	// Findings writes diagnostics with their source.
 	Findings func(engine.Diagnostics) string
 
@@ -60,10 +63,10 @@ func (r *Reporter) Event(ev engine.Event) {
 		r.end(ev)
 	case engine.PhaseEnd:
 		if ev.Status != engine.OK && ev.Status != engine.Skipped {
-			s.Print(fmt.Sprintf("Phase %s: %s\n", ev.Phase, phaseStatus(ev)))
+			s.Print(fmt.Sprintf("%sPhase %s: %s\n", indent(ev.Address), ev.Phase, phaseStatus(ev)))
 		}
 	case engine.Finding:
-		s.Tell(r.Findings(ev.Diagnostics))
+		s.Tell(r.finding(ev))
 	case engine.OutputsKnown:
 		r.outputs = ev.Outputs
 	case engine.Summary:
@@ -82,17 +85,25 @@ func (r *Reporter) Tick(now time.Time) {
 }
 
 func (r *Reporter) begin(ev engine.Event) string {
-	if ev.Message == "" {
-		return "Run " + ev.RunID + "\n"
+	text := r.Screen.Paint.bold("Run " + ev.RunID)
+	if ev.Message != "" {
+		text += ": " + ev.Message
 	}
-	return r.Screen.Paint.bold(ev.Message) + "\n"
+	return "\n" + text + "\n"
 }
 
 func (r *Reporter) heading(ev engine.Event) string {
 	if ev.Phase == "" {
 		return "\n"
 	}
-	return "\n" + r.Screen.Paint.bold("Phase "+ev.Phase) + "\n"
+	return "\n" + indent(ev.Address) + r.Screen.Paint.bold("Phase "+ev.Phase) + "\n"
+}
+
+func (r *Reporter) finding(ev engine.Event) string {
+	if len(ev.Diagnostics) == 0 {
+		return ev.Message + "\n"
+	}
+	return r.Findings(ev.Diagnostics)
 }
 
 func phaseStatus(ev engine.Event) string {
@@ -113,18 +124,44 @@ func phaseStatus(ev engine.Event) string {
 }
 
 func (r *Reporter) start(ev engine.Event) {
-	e := ev.Entry
-	if e == nil {
-		e = &engine.Entry{
-			Kind: engine.TaskEntry, Address: ev.Address, Name: ev.Address,
-			Type: ev.Type, Effect: ev.Effect, Host: ev.Host,
-		}
-	}
 	if r.entries == nil {
 		r.entries = map[string]*engine.Entry{}
 	}
+	e := ev.Entry
+	if e == nil {
+		e = &engine.Entry{
+			Kind: engine.TaskEntry, Address: ev.Address, Name: ev.Address[len(way(ev.Address)):],
+			Type: ev.Type, Effect: ev.Effect, Host: ev.Host,
+		}
+	}
 	r.entries[ev.Address] = e
-	r.running = append(r.running, &live{entry: e, since: ev.Time, told: ev.Time})
+	if e.Kind != engine.CallEntry {
+		r.running = append(r.running, &live{entry: e, since: ev.Time, told: ev.Time})
+		return
+	}
+	// The playbook's own tasks follow, so its line is a heading above them.
+	shown := *e
+	shown.Number = r.Numbers[ev.Address]
+	r.Screen.Print(r.divide(ev) + indent(ev.Address) + r.Screen.Paint.head(&shown, "") + "\n")
+	if e.Summary != "" {
+		r.Screen.Print(indent(ev.Address) + beneath + e.Summary + "\n")
+	}
+}
+
+// divide is the heading of the part of its phase that a task begins, "" if the
+// task before it stood in the same.
+func (r *Reporter) divide(ev engine.Event) string {
+	if ev.Place == r.place {
+		return ""
+	}
+	r.place = ev.Place
+	switch ev.Place {
+	case engine.InRescue:
+		return indent(ev.Address) + "  since this phase failed:\n"
+	case engine.InAlways:
+		return indent(ev.Address) + "  in any case, at the end:\n"
+	}
+	return ""
 }
 
 func (r *Reporter) progress(ev engine.Event) {
@@ -154,24 +191,20 @@ func (r *Reporter) end(ev engine.Event) {
 	r.running = deleteLive(r.running, e)
 	delete(r.entries, ev.Address)
 
+	r.remember(e, ev)
+	if e.Kind == engine.CallEntry && ev.Status == engine.OK {
+		return
+	}
 	shown := *e
+	shown.Number = r.Numbers[ev.Address]
 	shown.Perhaps = false
 	shown.Skipped = ev.Status == engine.Skipped
-	indent := strings.Repeat("    ", e.Depth)
+	margin := indent(ev.Address)
 	var b strings.Builder
-	if place := ev.Place; place != r.place {
-		switch place {
-		case engine.InRescue:
-			b.WriteString(indent + "  since this phase failed:\n")
-		case engine.InAlways:
-			b.WriteString(indent + "  in any case, at the end:\n")
-		}
-		r.place = place
-	}
-	b.WriteString(indent + r.Screen.Paint.head(&shown, r.ending(&shown, ev)) + "\n")
-	r.remember(ev)
+	b.WriteString(r.divide(ev))
+	b.WriteString(margin + r.Screen.Paint.head(&shown, r.ending(&shown, ev)) + "\n")
 	for _, line := range r.endLines(&shown, ev) {
-		b.WriteString(indent + beneath + line + "\n")
+		b.WriteString(margin + beneath + line + "\n")
 	}
 	r.Screen.Print(b.String())
 }

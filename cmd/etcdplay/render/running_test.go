@@ -75,7 +75,11 @@ func story() []engine.Event {
 
 func tell(evs []engine.Event, live bool) (stdout, stderr string) {
 	var out, err bytes.Buffer
-	r := &Reporter{Screen: &Screen{Out: &out, Err: &err, Live: live, Width: 90}, Findings: findings}
+	r := &Reporter{
+		Screen:   &Screen{Out: &out, Err: &err, Live: live, Width: 90},
+		Numbers:  map[string]int{"task.is_member": 1, "task.old": 12},
+		Findings: findings,
+	}
 	for _, ev := range evs {
 		r.Event(ev)
 	}
