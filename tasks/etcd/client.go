@@ -23,7 +23,8 @@ import (
 // not hold up what is said about the others; a change waits a little longer than
 // the 7 s that a server with default timeouts takes to give up itself.
 const (
-	lookFor   = 2 * time.Second
+	lookFor   = 3 * time.Second
+	loginFor  = 5 * time.Second // instead of lookFor where there is a user: etcd hashes the password for each client
 	changeFor = 8 * time.Second
 )
 
@@ -38,11 +39,15 @@ type access struct {
 	via       string
 	tls       *tls.Config
 	password  string
+	patience  time.Duration // of one look
 }
 
 // newAccess reads what the inventory names: files of TLS and the password.
 func newAccess(l engine.Look, r Reach) (*access, error) {
-	a := &access{look: l, endpoints: r.Endpoints}
+	a := &access{look: l, endpoints: r.Endpoints, patience: lookFor}
+	if l.Cluster.Auth.Username != "" {
+		a.patience = loginFor
+	}
 	if len(a.endpoints) == 0 {
 		a.endpoints = l.Cluster.Endpoints
 	}
@@ -142,7 +147,7 @@ func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
 	c.Client, err = clientv3.New(clientv3.Config{
 		Endpoints:       []string{endpoint},
 		Context:         c.life,
-		DialTimeout:     lookFor, // bounds only the login
+		DialTimeout:     a.patience, // bounds only the login
 		TLS:             a.tls,
 		Username:        a.look.Cluster.Auth.Username,
 		Password:        a.password,
@@ -188,6 +193,9 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // reason is the cause of a failure to connect, in few words.
 func reason(err error) string {
+	if mute(err) {
+		return "does not answer"
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		var sys *os.SyscallError
@@ -199,8 +207,11 @@ func reason(err error) string {
 		}
 		return op.Err.Error()
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "does not answer"
-	}
 	return err.Error()
+}
+
+// mute reports whether err says that time ran out: weaker evidence against a
+// member than a refusal.
+func mute(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

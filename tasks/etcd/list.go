@@ -157,9 +157,9 @@ func (l listing) world(c engine.Cluster) world.Cluster {
 // quorum of the voters answers and may be electing a leader, after another try,
 // else as one member remembers it. The error says why no endpoint answered.
 func (a *access) list(ctx context.Context) (listing, error) {
-	for wait := lookFor; ; wait = 2 * lookFor {
+	for wait := a.patience; ; wait = 2 * a.patience {
 		l, alive, err := a.listOnce(ctx, wait)
-		if err != nil || l.Linear || wait > lookFor || alive < world.Quorum(l.voters()) {
+		if err != nil || l.Linear || wait > a.patience || alive < world.Quorum(l.voters()) {
 			return l, err
 		}
 	}

@@ -25,7 +25,7 @@ import (
 // for etcd's timers, and holds that no task leaves a goroutine behind.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	code := m.Run()

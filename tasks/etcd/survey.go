@@ -19,7 +19,7 @@ import (
 
 // Survey reads the cluster: its members, and of each whether it serves a
 // linearizable read, its version, its alarms and how far it is behind the
-// leader. Everything is asked at once, so a dead member costs at most about 2 s
+// leader. Everything is asked at once, so a dead member costs at most about 3 s
 // in all. Without a quorum the members are those that one of them remembers, and
 // none is healthy. The Cluster is not Known if nobody answers, or if it is not
 // one cluster, or not the inventory's.
@@ -31,15 +31,16 @@ func Survey(ctx context.Context, l engine.Look, endpoints []string) world.Cluste
 	return a.survey(ctx)
 }
 
-// elections is how often a survey looks again where a quorum of voters answers
-// but none of them can read: a new leader is elected within a second or two.
-const elections = 3
+// surveys is how often a survey looks where it finds no quorum although enough
+// voters answer, or may only have been slow to: a new leader is elected within a
+// second or two.
+const surveys = 3
 
 func (a *access) survey(ctx context.Context) world.Cluster {
 	for try := 1; ; try++ {
-		c, alive := a.surveyOnce(ctx)
+		c, hopeful := a.surveyOnce(ctx)
 		b := c.Budget()
-		if !c.Known || b.Healthy >= b.Quorum || alive < b.Quorum || try == elections || ctx.Err() != nil {
+		if c.Known && b.Healthy >= b.Quorum || !hopeful || try == surveys || ctx.Err() != nil {
 			return c
 		}
 	}
@@ -50,11 +51,13 @@ type found struct {
 	status *clientv3.StatusResponse
 	read   *clientv3.GetResponse
 	why    string // "" if it served its read
+	mute   bool   // nothing was heard of it in time, not even a refusal
 }
 
-// surveyOnce looks once. alive is how many voters answered at all.
-func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, alive int) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+// surveyOnce looks once. It is hopeful if as many voters as make a quorum
+// answered, or were silent and did not refuse.
+func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful bool) {
+	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
 	var (
 		best    *sighting
@@ -97,7 +100,7 @@ func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, alive int) {
 	}
 	wg.Wait()
 	if best == nil {
-		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, 0
+		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, false
 	}
 	list := listingFrom(*best)
 	for id, endpoint := range sighted {
@@ -109,15 +112,16 @@ func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, alive int) {
 	c = list.world(a.look.Cluster)
 	if c.Why = a.wrong(ids); c.Why != "" {
 		c.Known = false
-		return c, 0
+		return c, false
 	}
 	fill(&c, states)
+	perhaps := 0
 	for _, m := range c.Members {
-		if f := states[m.ID]; f != nil && f.status != nil && !m.Learner {
-			alive++
+		if f := states[m.ID]; f != nil && !m.Learner && (f.status != nil || f.mute) {
+			perhaps++
 		}
 	}
-	return c, alive
+	return c, perhaps >= c.Budget().Quorum
 }
 
 // wrong says why these clusters are not the one that is meant, or "".
@@ -169,7 +173,7 @@ func (a *access) probe(ctx context.Context, m listed, clusterID uint64) *found {
 func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID uint64) *found {
 	c, err := a.open(ctx, endpoint)
 	if err != nil {
-		return &found{why: reason(err)}
+		return &found{why: reason(err), mute: mute(err)}
 	}
 	defer c.close()
 	f := &found{}
@@ -186,7 +190,8 @@ func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID u
 	wg.Wait()
 	switch {
 	case err != nil:
-		f.why = reason(c.explain(err))
+		err = c.explain(err)
+		f.why, f.mute = reason(err), mute(err)
 	case status.Header.ClusterId != clusterID:
 		f.why = fmt.Sprintf("%s belongs to another cluster, %s", endpoint, hexID(status.Header.ClusterId))
 	case hexID(status.Header.MemberId) != m.ID:
