@@ -89,12 +89,18 @@ func (j *journals) open(unit string) (*journalFile, error) {
 			return nil, err
 		}
 	}
-	f, err := os.OpenFile(j.path(unit), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(j.path(unit), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil {
 		file.size = info.Size()
+	}
+	// A supervisor that was killed may have left a torn line; what follows must
+	// not be torn with it.
+	last := []byte("\n")
+	if _, err := f.ReadAt(last, max(0, file.size-1)); err == nil && last[0] != '\n' {
+		_, _ = f.WriteString("\n") // if that fails, so will the record after it
 	}
 	file.f = f
 	j.files[unit] = file
