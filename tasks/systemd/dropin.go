@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/etcdplay/etcdplay/engine"
@@ -80,6 +81,9 @@ type dropinState struct {
 	Load       string      `json:"load"` // LoadState; "" if not looked at
 	Loaded     bool        `json:"loaded"`
 	NeedReload bool        `json:"need_reload"`
+	// Undone says what would keep the drop-in from having effect: another that
+	// hides it, or a later one that takes it back. "" means nothing.
+	Undone string `json:"undone"`
 	// Configures says that the unit is the one that the cluster's members run as.
 	Configures bool   `json:"configures"`
 	Before     string `json:"-"` // the content: it may hold what no journal should
@@ -115,8 +119,11 @@ func observeDropin(ctx context.Context, l engine.Look, a dropinArgs) (s dropinSt
 		return s, err
 	default:
 		s.Load, s.NeedReload = u.LoadState, u.NeedDaemonReload
-		for _, p := range u.DropInPaths {
-			s.Loaded = s.Loaded || p == a.path()
+		s.Loaded = slices.Contains(u.DropInPaths, a.path())
+		if err := undone(ctx, l.Host, a, u.DropInPaths); errors.Is(err, errUndone) {
+			s.Undone = err.Error()
+		} else if err != nil {
+			return s, err
 		}
 	}
 	if i, err := l.Host.Stat(ctx, path.Dir(a.path())); err == nil {
@@ -148,10 +155,10 @@ func (s dropinState) written(a dropinArgs) bool {
 	return s.Exists && s.SHA256 == hash(a.content()) && (s.Mode == dropinMode || s.Imagined)
 }
 
-// loaded reports whether systemd has read what is there now. Of a unit that is
-// masked or missing it reads no drop-ins.
+// loaded reports whether systemd has read what is there now, and goes by it. Of
+// a unit that is masked or missing it reads no drop-ins.
 func (s dropinState) loaded(a dropinArgs) bool {
-	return s.Load != "loaded" || s.Imagined || !s.NeedReload && s.Loaded == !a.absent()
+	return s.Load != "loaded" || s.Imagined || !s.NeedReload && s.Undone == "" && s.Loaded == !a.absent()
 }
 
 func planDropin(p engine.Planning, a dropinArgs, s dropinState) (engine.Planned, dropinResults) {
@@ -198,6 +205,11 @@ func guardDropin(_ string, a dropinArgs, s dropinState, w *world.World) (v world
 		v.Checks = append(v.Checks, world.Check{
 			ID: "unit-exists", Text: "there is no unit " + a.Unit + " that the drop-in could change",
 			Help: "correct the name, or install the unit there first",
+		})
+	}
+	if s.Undone != "" {
+		v.Checks = append(v.Checks, world.Check{
+			ID: "takes-effect", Text: s.Undone, Help: "remove that drop-in, or give ours a later name",
 		})
 	}
 	if !s.Configures || a.absent() {

@@ -30,30 +30,54 @@ func inEffect(ctx context.Context, r conn.Reader, a dropinArgs) error {
 	case u.LoadState != "loaded":
 		return nil // masked: none of its files count
 	}
-	at := slices.Index(u.DropInPaths, a.path())
+	reads := slices.Contains(u.DropInPaths, a.path())
 	switch {
-	case a.absent() && at < 0:
+	case a.absent() && !reads:
 		return nil
 	case a.absent():
 		return fmt.Errorf("systemd still reads %s", a.path())
-	case at < 0:
-		for _, p := range u.DropInPaths {
-			if path.Base(p) == a.Name {
-				return fmt.Errorf("%s has no effect: %s hides it", a.path(), p)
-			}
+	case !reads:
+		if err := undone(ctx, r, a, u.DropInPaths); err != nil {
+			return err
 		}
 		return fmt.Errorf("systemd does not read %s; it reads %s", a.path(), strings.Join(u.DropInPaths, ", "))
+	}
+	if err := undone(ctx, r, a, u.DropInPaths); err != nil {
+		return err
 	}
 	ours, err := parse(a.content())
 	if err != nil {
 		return err
 	}
-	for _, later := range u.DropInPaths[at+1:] {
-		if err := takenBack(ctx, r, ours, a.path(), later); err != nil {
-			return err
+	return compare(u, ours)
+}
+
+// errUndone is wrapped by what says that a drop-in would have no effect.
+var errUndone = errors.New("it would have no effect")
+
+// undone looks whether a drop-in would have effect among those that systemd
+// reads, whether or not it is there yet: of equal names the one in /etc hides
+// the one in /run, and of others those with a later name win.
+func undone(ctx context.Context, r conn.Reader, a dropinArgs, paths []string) error {
+	if a.absent() {
+		return nil
+	}
+	ours, err := parse(a.content())
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		switch name := path.Base(p); {
+		case p == a.path(), name < a.Name:
+		case name > a.Name:
+			if err := takenBack(ctx, r, ours, a.path(), p); err != nil {
+				return err
+			}
+		case a.Runtime && strings.HasPrefix(p, "/etc/"):
+			return because{fmt.Sprintf("%s has no effect: %s hides it", a.path(), p), errUndone}
 		}
 	}
-	return compare(u, ours)
+	return nil
 }
 
 // takenBack reports what the later drop-in takes back of ours.
@@ -75,7 +99,7 @@ func takenBack(ctx context.Context, r conn.Reader, ours []*unit.UnitOption, path
 	}
 	for _, o := range theirs {
 		if o.Section == "Service" && o.Name == "ExecStart" && len(mine) > 0 {
-			return fmt.Errorf("%s comes after %s and changes its ExecStart=; remove it, or give ours a later name", later, path)
+			return because{fmt.Sprintf("%s comes after %s and changes its ExecStart=", later, path), errUndone}
 		}
 	}
 	env, err := environment(ours)
@@ -88,7 +112,7 @@ func takenBack(ctx context.Context, r conn.Reader, ours []*unit.UnitOption, path
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if value, ok := over[name]; ok && value != env[name] {
-			return fmt.Errorf("%s comes after %s and sets %s to something else; remove it, or give ours a later name", later, path, name)
+			return because{fmt.Sprintf("%s comes after %s and sets %s to something else", later, path, name), errUndone}
 		}
 	}
 	return nil

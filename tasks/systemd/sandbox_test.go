@@ -341,8 +341,8 @@ func TestDropinLaws(t *testing.T) {
 	}
 }
 
-// TestDropinWithoutEffect expects an error where a drop-in was written well and
-// changes nothing.
+// TestDropinWithoutEffect expects a refusal where a drop-in would be written well
+// and change nothing, and, where it is written all the same, an error.
 func TestDropinWithoutEffect(t *testing.T) {
 	b := up(t)
 	ours := map[string]cty.Value{
@@ -371,13 +371,25 @@ func TestDropinWithoutEffect(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b.write(t, test.other, test.text)
+			if err := b.spare.Units().Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			args := map[string]cty.Value{}
 			for _, m := range []map[string]cty.Value{ours, test.more} {
 				for k, v := range m {
 					args[k] = v
 				}
 			}
-			err := b.apply(t, systemd.Dropin(), args)
+			typ, all := systemd.Dropin(), enginetest.Args(systemd.Dropin(), args)
+			s, err := typ.Observe(t.Context(), b.look(), all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refusal := typ.Guard(b.spare.Name(), all, s, &world.World{}).Err()
+			if test.want == "" && refusal != nil || test.want != "" && (refusal == nil || !strings.Contains(refusal.Error(), test.want)) {
+				t.Errorf("Guard: got %v, want %q", refusal, test.want)
+			}
+			err = b.apply(t, typ, args)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
