@@ -101,7 +101,7 @@ func collectionFunctions() []Function {
 		{
 			Name: "zipmap", Group: "collections", Signature: "zipmap(keys list(string), values list) map or object",
 			Doc:     "A map of the keys to the values that stand at the same place.",
-			Example: `zipmap(["a", "b"], [1, 2])`, Yields: `{ a = 1, b = 2 }`, Impl: bounded(stdlib.ZipmapFunc, nil),
+			Example: `zipmap(["a", "b"], [1, 2])`, Yields: `{ a = 1, b = 2 }`, Impl: bounded(stdlib.ZipmapFunc, checkKeys),
 		},
 		{
 			Name: "one", Group: "collections", Signature: "one(list list or set) value",
@@ -129,10 +129,10 @@ func decide(by cty.Value) function.Function {
 				switch {
 				case e.IsNull():
 					return cty.NilVal, function.NewArgErrorf(0, "condition %s is null", Text(i, ""))
-				case !e.IsKnown():
-					out = cty.UnknownVal(cty.Bool)
 				case e.RawEquals(by):
-					return by, nil
+					out = by
+				case !e.IsKnown() && !out.RawEquals(by):
+					out = cty.UnknownVal(cty.Bool)
 				}
 			}
 			return out, nil
@@ -203,4 +203,17 @@ func one() function.Function {
 			return e, nil
 		},
 	})
+}
+
+// checkKeys refuses null keys, on which the library's zipmap panics.
+func checkKeys(args []cty.Value) error {
+	if len(args) == 0 || args[0].IsNull() || !args[0].IsKnown() || !args[0].CanIterateElements() {
+		return nil
+	}
+	for it := args[0].ElementIterator(); it.Next(); {
+		if i, k := it.Element(); k.IsNull() {
+			return function.NewArgErrorf(0, "key %s is null", Text(i, ""))
+		}
+	}
+	return nil
 }

@@ -40,10 +40,10 @@ func addSize(v cty.Value, n *int) {
 	if !v.CanIterateElements() {
 		return
 	}
-	object := v.Type().IsObjectType()
+	mapping := v.Type().IsMapType()
 	for it := v.ElementIterator(); it.Next() && *n <= MaxValue; {
 		k, e := it.Element()
-		if !object && k.Type() == cty.String {
+		if mapping {
 			*n += len(k.AsString())
 		}
 		addSize(e, n)
@@ -89,22 +89,20 @@ func checkNumbers(v cty.Value) error {
 }
 
 // bounded is f, refusing arguments and results that are too large. precheck,
-// which may be nil, is called with arguments that are wholly known and without
-// marks.
+// which may be nil, is called with the arguments without their marks.
 func bounded(f function.Function, precheck func(args []cty.Value) error) function.Function {
 	spec := &function.Spec{
 		Description: f.Description(),
 		Type:        f.ReturnTypeForValues,
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			known, plain := true, make([]cty.Value, len(args))
+			plain := make([]cty.Value, len(args))
 			for i, a := range args {
 				plain[i], _ = a.UnmarkDeep()
-				known = known && plain[i].IsWhollyKnown()
 				if err := checkSize(plain[i]); err != nil {
 					return cty.NilVal, function.NewArgError(i, err)
 				}
 			}
-			if precheck != nil && known {
+			if precheck != nil {
 				if err := precheck(plain); err != nil {
 					return cty.NilVal, err
 				}
@@ -124,6 +122,18 @@ func bounded(f function.Function, precheck func(args []cty.Value) error) functio
 		spec.VarParam = &v
 	}
 	return function.New(spec)
+}
+
+// known is a check that is left out while any argument is not wholly known.
+func known(check func(args []cty.Value) error) func(args []cty.Value) error {
+	return func(args []cty.Value) error {
+		for _, a := range args {
+			if !a.IsWhollyKnown() {
+				return nil
+			}
+		}
+		return check(args)
+	}
 }
 
 // open is a parameter that takes everything: what may be null, unknown or

@@ -190,6 +190,9 @@ func (c converter) sequence(v cty.Value, ty cty.Type, d *typeexpr.Defaults, path
 		return cty.NilVal, mismatch(from, ty, path)
 	}
 	ety := ty.ElementType()
+	if err := c.elementTypes(from, ety, path); err != nil {
+		return cty.NilVal, err
+	}
 	elements := make([]cty.Value, 0, v.LengthInt())
 	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
 		_, e := it.Element()
@@ -214,12 +217,24 @@ func (c converter) sequence(v cty.Value, ty cty.Type, d *typeexpr.Defaults, path
 	return cty.ListVal(elements), nil
 }
 
+// elementTypes checks the element type of a collection, so that it is refused
+// while it is empty for the same reason as later with elements.
+func (c converter) elementTypes(from, ety cty.Type, path cty.Path) error {
+	if !from.IsCollectionType() {
+		return nil
+	}
+	return c.types(from.ElementType(), ety, path.Index(cty.UnknownVal(indexType(from))))
+}
+
 func (c converter) mapping(v cty.Value, ty cty.Type, d *typeexpr.Defaults, path cty.Path) (cty.Value, error) {
 	from := v.Type()
 	if !from.IsObjectType() && !from.IsMapType() {
 		return cty.NilVal, mismatch(from, ty, path)
 	}
 	ety := ty.ElementType()
+	if err := c.elementTypes(from, ety, path); err != nil {
+		return cty.NilVal, err
+	}
 	out := map[string]cty.Value{}
 	for it := v.ElementIterator(); it.Next(); {
 		k, e := it.Element()

@@ -18,22 +18,22 @@ func stringFunctions() []Function {
 		{
 			Name: "format", Group: "strings", Signature: "format(form string, values...) string",
 			Doc:     "The form with its verbs replaced by the values: %s text, %d a whole number, %f a number, %t a bool, %q text in quotes, %v anything. %% is a percent sign. A width or a precision is at most 1000.",
-			Example: `format("%s has %03d keys", "node4", 7)`, Yields: `"node4 has 007 keys"`, Impl: bounded(stdlib.FormatFunc, checkFormat),
+			Example: `format("%s has %03d keys", "node4", 7)`, Yields: `"node4 has 007 keys"`, Impl: bounded(stdlib.FormatFunc, known(checkFormat)),
 		},
 		{
 			Name: "formatlist", Group: "strings", Signature: "formatlist(form string, values...) list(string)",
 			Doc:     "As format, once for each element of the lists among the values.",
-			Example: `formatlist("https://%s:2379", ["a", "b"])`, Yields: `["https://a:2379", "https://b:2379"]`, Impl: bounded(stdlib.FormatListFunc, checkFormat),
+			Example: `formatlist("https://%s:2379", ["a", "b"])`, Yields: `["https://a:2379", "https://b:2379"]`, Impl: bounded(stdlib.FormatListFunc, known(checkFormat)),
 		},
 		{
 			Name: "indent", Group: "strings", Signature: "indent(spaces number, text string) string",
 			Doc:     "The text with so many spaces before each of its lines but the first.",
-			Example: `indent(2, "a\nb")`, Yields: `"a\n  b"`, Impl: bounded(stdlib.IndentFunc, checkIndent),
+			Example: `indent(2, "a\nb")`, Yields: `"a\n  b"`, Impl: bounded(stdlib.IndentFunc, known(checkIndent)),
 		},
 		{
 			Name: "join", Group: "strings", Signature: "join(separator string, lists list(string)...) string",
 			Doc:     "The elements of the lists, one after the other, with the separator between them.",
-			Example: `join(",", ["a", "b"])`, Yields: `"a,b"`, Impl: bounded(stdlib.JoinFunc, checkJoin),
+			Example: `join(",", ["a", "b"])`, Yields: `"a,b"`, Impl: bounded(stdlib.JoinFunc, known(checkJoin)),
 		},
 		{
 			Name: "lower", Group: "strings", Signature: "lower(text string) string",
@@ -58,7 +58,7 @@ func stringFunctions() []Function {
 		{
 			Name: "replace", Group: "strings", Signature: "replace(text string, old string, new string) string",
 			Doc:     "The text with every old replaced by new; old is plain text, not a pattern.",
-			Example: `replace("http://a:2380", "http://", "https://")`, Yields: `"https://a:2380"`, Impl: bounded(stdlib.ReplaceFunc, checkReplace),
+			Example: `replace("http://a:2380", "http://", "https://")`, Yields: `"https://a:2380"`, Impl: bounded(stdlib.ReplaceFunc, known(checkReplace)),
 		},
 		{
 			Name: "split", Group: "strings", Signature: "split(separator string, text string) list(string)",
