@@ -235,10 +235,12 @@ func (h stubHost) Name() string { return h.name }
 
 // bench is a program being tested, with all around it.
 type bench struct {
-	t      testing.TB
-	site   *site
-	env    Env
-	state  string
+	t       testing.TB
+	site    *site
+	env     Env
+	state   string
+	journal func() // what becomes of the journal in the middle of a run; nil is nothing
+
 	mu     sync.Mutex
 	events []Event
 }

@@ -147,7 +147,13 @@ func OpenRun(stateDir, id string) (*Record, error) {
 	case len(fits) > 1 && id != "":
 		return nil, fmt.Errorf("%w: %s is the beginning of several runs: %s", ErrInput, id, strings.Join(fits, ", "))
 	}
-	return readRun(stateDir, fits[0])
+	for _, have := range fits[:len(fits)-1] {
+		// With "", a run that died before its first record does not count.
+		if r, err := readRun(stateDir, have); err != nil || r.State != RunNotBegun {
+			return r, err
+		}
+	}
+	return readRun(stateDir, fits[len(fits)-1])
 }
 
 // runIDs is the IDs of all runs, newest first. A folder of that name may be of a
@@ -160,12 +166,27 @@ func runIDs(stateDir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	var ids []string
-	for _, e := range slices.Backward(entries) {
-		if e.IsDir() {
-			ids = append(ids, e.Name())
+	born := map[string]time.Time{}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			born[e.Name()] = info.ModTime()
+		}
+		// The reserve is written when the run's folder is made, and never after.
+		if info, err := os.Lstat(filepath.Join(stateDir, "runs", e.Name(), "reserve")); err == nil {
+			born[e.Name()] = info.ModTime()
 		}
 	}
+	ids := sortedNames(born)
+	second := func(id string) string { s, _, _ := strings.Cut(id, "-"); return s }
+	slices.SortStableFunc(ids, func(a, b string) int {
+		if c := strings.Compare(second(b), second(a)); c != 0 {
+			return c
+		}
+		return born[b].Compare(born[a])
+	})
 	return ids, nil
 }
 

@@ -226,6 +226,7 @@ func (x *taskRun) reconcile(ctx context.Context, look Look, l intentLine) (v cty
 	case Conflict:
 		return cty.NilVal, false, errConflict
 	case Done:
+		delete(x.fold.open, x.address)
 		x.how, x.changed = Reconciled, true
 		plain, _ := results.UnmarkDeep()
 		if err := x.t.Type.Verify(ctx, look, args, plain); err != nil {

@@ -30,7 +30,7 @@ func (x *taskRun) timed(ctx context.Context) (cty.Value, error) {
 	case err == nil || errors.Is(err, errAborted):
 	case ctx.Err() != nil && !errors.Is(err, ErrState):
 		return cty.NilVal, fmt.Errorf("%w: %w", ErrInterrupted, err)
-	case tctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(tctx.Err(), context.DeadlineExceeded) && statusOf(err) == Failed && !errors.Is(err, ErrState):
 		return cty.NilVal, fmt.Errorf("gave up after %s: %w", limit.Round(time.Millisecond), err)
 	}
 	return v, err

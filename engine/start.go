@@ -31,38 +31,50 @@ func Run(ctx context.Context, p *Program, env Env, plan *Plan, opts RunOptions) 
 			r.planned[plan.Entries[i].Address] = &plan.Entries[i]
 		}
 	}
+	release, err := r.begin(opts)
+	defer release()
+	if err != nil {
+		return r.notBegun(err)
+	}
+	return r.run(ctx)
+}
+
+// begin makes the run's folder and the journal's beginning. release is to be
+// called in any case.
+func (r *runner) begin(opts RunOptions) (release func(), err error) {
+	p, id := r.program, r.env.Identity
 	lock, err := lockCluster(opts.StateDir, p.Cluster, r.holder("run"))
 	if err != nil {
-		return r.notBegun(err)
+		return func() {}, err
 	}
-	defer lock.release()
-	dir := runDir(opts.StateDir, env.Identity.ID)
+	dir := runDir(opts.StateDir, id.ID)
 	killPoint("begin before")
 	if r.journal, err = journal.Create(dir); err != nil {
-		return r.notBegun(fmt.Errorf("%w: %w", ErrState, err))
+		return lock.release, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	defer r.journal.Close() // every record is on disk already
-	head, err := headOf(p, env.Identity, opts.Invocation)
+	release = func() {
+		_ = r.journal.Close() // every record is on disk already
+		lock.release()
+	}
+	head, err := headOf(p, id, opts.Invocation)
 	if err != nil {
-		return r.notBegun(err)
+		return release, err
 	}
 	if err := keepCopies(dir, opts.Copies); err != nil {
-		return r.notBegun(fmt.Errorf("%w: %w", ErrState, err))
+		return release, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	tearPoint("begin torn", func() { _ = r.journal.Tear(head) })
 	if err := r.record(head); err != nil {
-		return r.notBegun(err)
+		return release, err
 	}
 	killPoint("begin after")
 	if err := r.incarnate("run"); err != nil {
-		return r.notBegun(err)
+		return release, err
 	}
-	if opts.AcceptDrift {
-		if err := r.override("differences between plan and run"); err != nil {
-			return r.notBegun(err)
-		}
+	if r.acceptDrift {
+		return release, r.override("differences between plan and run")
 	}
-	return r.run(ctx)
+	return release, nil
 }
 
 func newRunner(p *Program, env Env, stop <-chan struct{}, scrub *Scrubber) *runner {
