@@ -87,6 +87,7 @@ func (n *node) start(t *testing.T, initial, state string) {
 	cfg.Name, cfg.Dir = n.name, n.dir
 	cfg.TickMs, cfg.ElectionMs = 20, 400
 	cfg.UnsafeNoFsync = true
+	cfg.BcryptCost = 4 // the least, or a login takes longer than the rest of a test
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	cfg.LogLevel = "panic"
 	peer, client := mustURL(t, n.peer), mustURL(t, n.client)

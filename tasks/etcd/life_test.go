@@ -101,8 +101,12 @@ func TestReplace(t *testing.T) {
 	}
 
 	// One that is healthy is not removed without consent.
-	w = &world.World{Cluster: Survey(ctx, l, nil)}
-	a = args(remove, map[string]cty.Value{"id": str(w.Cluster.OnHost("host-a").ID)})
+	w = &world.World{Cluster: Survey(within(t, 20*time.Second), l, nil)}
+	healthy := w.Cluster.OnHost("host-a")
+	if healthy == nil {
+		t.Fatalf("got %+v", w.Cluster)
+	}
+	a = args(remove, map[string]cty.Value{"id": str(healthy.ID)})
 	if err := remove.Guard("", a, s, w).Err(); err == nil || !strings.Contains(err.Error(), "Q7") {
 		t.Errorf("removing a healthy one: got %v", err)
 	}
