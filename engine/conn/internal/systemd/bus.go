@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
@@ -22,6 +23,10 @@ type Bus struct {
 	// Dial connects to systemd. Its errors are passed on as they are, so they must
 	// wrap conn.ErrUnreachable or conn.ErrUnsupported where that is so.
 	Dial func(ctx context.Context) (*dbus.Conn, error)
+
+	// Turn, if not nil, is asked before each change, and what it returns is called
+	// as soon as systemd has taken the change on. It may refuse.
+	Turn func(ctx context.Context) (release func(), err error)
 
 	mu sync.Mutex
 	c  *dbus.Conn
@@ -58,6 +63,14 @@ func (b *Bus) Close() {
 		b.c.Close()
 		b.c = nil
 	}
+}
+
+// turn asks Turn, if there is one.
+func (b *Bus) turn(ctx context.Context) (release func(), err error) {
+	if b.Turn == nil {
+		return func() {}, nil
+	}
+	return b.Turn(ctx)
 }
 
 // Unit describes a unit.
@@ -156,22 +169,40 @@ func (b *Bus) job(ctx context.Context, what, unit string, wait bool, call method
 	if wait {
 		done = make(chan string, 1)
 	}
-	if _, err := call(c, ctx, unit, "replace", done); err != nil {
+	release, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = call(c, ctx, unit, "replace", done)
+	release()
+	if err != nil {
 		return explain(unit, err)
 	}
 	if !wait {
 		return nil
 	}
-	select {
-	case result := <-done:
-		if result != "done" {
-			return fmt.Errorf("%s: the %s ended with %q; its journal says more", unit, what, result)
+	alive := time.NewTicker(lookAlive)
+	defer alive.Stop()
+	for {
+		select {
+		case result := <-done:
+			if result != "done" {
+				return fmt.Errorf("%s: the %s ended with %q; its journal says more", unit, what, result)
+			}
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s of %s: %w", conn.ErrOutcomeUnknown, what, unit, context.Cause(ctx))
+		case <-alive.C:
+			if !c.Connected() {
+				return fmt.Errorf("%w: %s of %s: the connection to systemd was lost", conn.ErrOutcomeUnknown, what, unit)
+			}
 		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %s of %s: %w", conn.ErrOutcomeUnknown, what, unit, context.Cause(ctx))
 	}
 }
+
+// lookAlive is how soon it is seen that a connection was lost over which the
+// end of a job should be told.
+const lookAlive = 200 * time.Millisecond
 
 // Reload makes systemd read all unit files again.
 func (b *Bus) Reload(ctx context.Context) error {
@@ -179,6 +210,11 @@ func (b *Bus) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	release, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return explain("", c.ReloadContext(ctx))
 }
 
@@ -188,6 +224,11 @@ func (b *Bus) Mask(ctx context.Context, unit string, runtime bool) error {
 	if err != nil {
 		return err
 	}
+	release, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if _, err := c.MaskUnitFilesContext(ctx, []string{unit}, runtime, false); err != nil {
 		return explain(unit, err)
 	}
@@ -200,6 +241,11 @@ func (b *Bus) Unmask(ctx context.Context, unit string, runtime bool) error {
 	if err != nil {
 		return err
 	}
+	release, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if _, err := c.UnmaskUnitFilesContext(ctx, []string{unit}, runtime); err != nil {
 		return explain(unit, err)
 	}

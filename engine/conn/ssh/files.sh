@@ -1,0 +1,234 @@
+# Files.
+
+entry='%n\0%f\0%s\0%u\0%g\0%d\0%i\0%.9Y\0%U\0%G\0'
+
+# lstat FOLDER NAME: describes one file, then says what is mounted.
+lstat() {
+	enter "$1"
+	printf '%s\0' "$PWD"
+	stat --printf "$entry" -- "./$2" || exit 120
+	printf '\0'
+	cat /proc/self/mountinfo
+}
+
+# list FOLDER: describes what is in it, then says what is mounted.
+list() {
+	enter "$1"
+	[ -r . ] || die perm "$1"
+	printf '%s\0' "$PWD"
+	set -- ./* ./.[!.]* ./..?*
+	while [ $# -gt 0 ]; do
+		n=0
+		some=
+		while [ $# -gt 0 ] && [ "$n" -lt 500 ]; do
+			n=$((n + 1))
+			some="$some \"\${$n}\""
+			[ "$n" -lt $# ] || break
+		done
+		# What is gone since it was listed, and a pattern that fits nothing, is passed over.
+		eval "stat --printf \"\$entry\" -- $some" 2>/dev/null || :
+		shift "$n"
+	done
+	printf '\0'
+	cat /proc/self/mountinfo
+}
+
+# content FILE LIMIT
+content() {
+	if [ ! -f "$1" ]; then
+		stat -L -c %F -- "$1" >/dev/null || exit 120
+		die irregular "it is not a regular file"
+	fi
+	s=$(stat -L -c %s -- "$1") || exit 120
+	[ "$s" -le "$2" ] || die toobig "$s bytes"
+	head -c "$(($2 + 1))" -- "$1" || exit 120
+}
+
+free() {
+	p=$1
+	until [ -e "$p" ] || [ "$p" = / ]; do
+		p=${p%/*}
+		p=${p:-/}
+	done
+	stat -f -c '%a %S' -- "$p" || exit 120
+}
+
+# put ID EPOCH WAIT FOLDER NAME SIZE SHA256 MODE USER GROUP: the new file is
+# made beside the old one, by a name that nobody could know, and used through
+# its descriptor only, until it is whole and is given its name.
+put() {
+	id=$1 turn=$2 patience=$3 name=$5 size=$6 sum=$7 mode=$8 user=$9 group=${10}
+	enter "$4"
+	safe "$4"
+	[ ! -d "./$name" ] || [ -L "./$name" ] || die isdir "$name"
+	if [ -f "./$name" ] && [ ! -L "./$name" ]; then
+		s=$(stat -c '%a %u %g' -- "./$name") || exit 120
+		a=000${s%% *} s=${s#* }
+		[ "$mode" != 0 ] || mode=${a#"${a%???}"}
+		[ -n "$user" ] || [ "${s% *}" = "$me" ] || user=${s% *}
+		[ -n "$group" ] || group=${s#* }
+	fi
+	[ "$mode" != 0 ] || mode=600
+	s=$(stat -f -c '%a %S' .) || exit 120
+	s=$((${s% *} * ${s#* }))
+	[ "$s" -ge "$size" ] || die nospace "$size bytes are needed and $s are free"
+	t=.etcdplay-$id.tmp
+	set -C
+	exec 8>"./$t"
+	set +C
+	if [ -n "$user$group" ]; then
+		chown -- "$user${group:+:$group}" /proc/self/fd/8 || undo
+	fi
+	s=$({ head -c "$size" <&3 | tee /dev/fd/7 >&8; } 7>&1 | sha256sum)
+	n=$(stat -L -c %s /proc/self/fd/8)
+	[ "$n" = "$size" ] || { printf 'short: %s of %s bytes were written\n' "$n" "$size" >&2; undo; }
+	[ "${s%% *}" = "$sum" ] || { printf 'sum: SHA-256 of what was written is %s, not %s\n' "${s%% *}" "$sum" >&2; undo; }
+	chmod -- "00$mode" /proc/self/fd/8 || undo
+	label
+	sync /proc/self/fd/8 || undo
+	exec 8>&-
+	op "$id" "$turn" "$patience" name
+	r=$?
+	[ "$r" = 0 ] || rm -f -- "./$t"
+	return "$r"
+}
+
+undo() {
+	rm -f -- "./$t"
+	exit 120
+}
+
+# label: gives the new file the SELinux label that its final path has by the
+# host's policy. Where there is no SELinux this is nothing.
+label() {
+	[ -e /sys/fs/selinux/enforce ] || return 0
+	s=$(matchpathcon -n "${PWD%/}/$name" 2>/dev/null) || return 0
+	chcon -- "$s" /proc/self/fd/8 || undo
+}
+
+name() {
+	mv -T -- "./$t" "./$name" || exit 120
+	sync . || exit 122
+}
+
+# makedir PATH MODE USER GROUP
+makedir() {
+	p=$1
+	[ ! -L "$p" ] || die notdir "$p"
+	until [ -e "$p" ] || [ -L "$p" ]; do
+		p=${p%/*}
+		p=${p:-/}
+	done
+	enter "$p"
+	rest=${1#"$p"}
+	rest=${rest#/}
+	[ -z "$rest" ] || safe "${p%/}/x"
+	while [ -n "$rest" ]; do
+		c=${rest%%/*}
+		rest=${rest#"$c"}
+		rest=${rest#/}
+		m=755
+		[ -n "$rest" ] || m=700
+		mkdir -m "$m" -- "./$c" || exit 120
+		sync . || exit 122
+		made=1
+		cd -P -- "./$c" || exit 122
+	done
+	attributes . "$2" "$3" "$4" || exit "$((120 + 2 * ${made:-0}))"
+	sync . || exit 122
+}
+
+# attributes FILE MODE USER GROUP: of a file that is no symbolic link.
+attributes() {
+	if [ -n "$3$4" ]; then
+		chown -h -- "$3${4:+:$4}" "$1" || return 1
+	fi
+	[ "$2" = 0 ] || chmod -- "00$2" "$1"
+}
+
+# setattr FOLDER NAME MODE USER GROUP RECURSIVE
+setattr() {
+	enter "$1"
+	safe "$1"
+	t=./$2
+	exists "$t"
+	if [ -L "$t" ]; then
+		attributes "$t" 0 "$4" "$5" || exit 120
+	elif [ -d "$t" ]; then
+		here=${PWD%/}/$2
+		[ "$2" != . ] || here=$PWD
+		cd -P -- "$t" 2>/dev/null || die perm "$t"
+		[ "$PWD" = "$here" ] || die unsafe "$here was swapped"
+		if [ "$6" = 1 ] && [ -n "$4$5" ]; then
+			tree "$4${5:+:$5}" || exit 122
+		fi
+		attributes . "$3" "$4" "$5" || exit 120
+	elif [ -f "$t" ] && [ -r "$t" ]; then
+		exec 8<"$t"
+		[ "$(stat -c %d:%i -- "$t")" = "$(stat -L -c %d:%i /proc/self/fd/8)" ] || die unsafe "$t was swapped"
+		if [ -n "$4$5" ]; then
+			chown -- "$4${5:+:$5}" /proc/self/fd/8 || exit 120
+		fi
+		[ "$3" = 0 ] || chmod -- "00$3" /proc/self/fd/8 || exit 120
+		sync /proc/self/fd/8 || exit 122
+	else
+		attributes "$t" "$3" "$4" "$5" || exit 120
+	fi
+	sync . 2>/dev/null || :
+}
+
+# tree OWNER: of all below the working directory, other file systems left out.
+tree() {
+	own=$1
+	set --
+	while read -r _ _ _ _ m _; do
+		case $m in "${PWD%/}"/*) ;; *) continue ;; esac
+		case $m in *[][*?\\]*) printf 'xdev: %s\n' "$m" >&2; return 1 ;; esac
+		set -- "$@" -path ".${m#"${PWD%/}"}" -prune -o
+	done </proc/self/mountinfo
+	if [ $# = 0 ]; then
+		chown -hRP -- "$own" .
+	else
+		find . -xdev "$@" -exec chown -h -- "$own" {} +
+	fi
+}
+
+# move FOLDER NAME FOLDER NAME
+move() {
+	enter "$3"
+	safe "$3"
+	exec 7<.
+	target=$(where .)
+	enter "$1"
+	safe "$1"
+	exists "./$2"
+	f=/proc/self/fd/7/$4
+	[ ! -e "$f" ] && [ ! -L "$f" ] || die exist "$3/$4"
+	what=./$2
+	[ ! -L "$what" ] || what=.
+	[ "$(where .)" = "$target" ] && [ "$(where "$what")" = "$target" ] || die xdev "$1/$2 and $3 are on different file systems"
+	i=$(stat -c %d:%i -- "./$2")
+	mv -nT -- "./$2" "$f" || exit 120
+	[ ! -e "./$2" ] && [ ! -L "./$2" ] || die exist "$3/$4"
+	[ "$(stat -c %d:%i -- "$f")" = "$i" ] || exit 122
+	sync . /proc/self/fd/7 || exit 122
+}
+
+# where FILE: the file system and the mount that it is in.
+where() { stat -c '%d %m' -- "$1"; }
+
+# remove FOLDER NAME RECURSIVE
+remove() {
+	enter "$1"
+	safe "$1"
+	exists "./$2"
+	if [ ! -d "./$2" ] || [ -L "./$2" ]; then
+		rm -f -- "./$2" || exit 120
+	elif [ "$3" != 1 ]; then
+		rmdir -- "./$2" || exit 120
+	else
+		! mounted "${PWD%/}/$2" || die xdev "something is mounted below"
+		rm -rf --one-file-system -- "./$2" || exit 122
+	fi
+	sync . || exit 122
+}

@@ -1,0 +1,273 @@
+# What runs on a host: read once by a shell that then carries out one script
+# after the other, each in a subshell. Only a POSIX shell, coreutils and
+# util-linux are used. File descriptor 3 is the connection; programs never get it.
+
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+export PATH LC_ALL
+umask 077
+me=$(id -u)
+case $me in
+0) R=/run/etcdplay E=/var/lib/etcdplay ;;
+*) E=$(pwd -P)/.local/state/etcdplay R=$E/run ;;
+esac
+cd /
+exec 3<&0 </dev/null
+
+die() {
+	printf '%s: %s\n' "$1" "$2" >&2
+	exit 121
+}
+
+# enter FOLDER: makes it the working directory, which pins it: what is done to
+# ./name then happens in this folder, whatever its path leads to by then.
+enter() {
+	cd -P -- "$1" 2>/dev/null && return
+	stat -L -c %F -- "$1" >/dev/null || exit 120
+	[ -d "$1" ] || die notdir "$1"
+	die perm "$1"
+}
+
+# safe FOLDER: refuses, for root, a working directory that someone else could
+# have swapped: every folder above it, as written and as it is, is root's own
+# and writable by nobody else, or only with the sticky bit.
+safe() {
+	[ "$me" = 0 ] || return 0
+	written=$1
+	set --
+	for p in "$written" "$PWD"; do
+		[ $# -gt 0 ] && [ "$p" = "$written" ] && continue
+		while [ "$p" != / ]; do
+			p=${p%/*}
+			p=${p:-/}
+			set -- "$@" "$p"
+		done
+	done
+	[ $# -gt 0 ] || return 0
+	for s in $(stat -L -c '%u:%g:%a' -- "$@"); do
+		a=${s##*:} g=${s#*:}
+		g=${g%%:*}
+		[ "${s%%:*}" = 0 ] || die unsafe "a folder above $written belongs to another user than root"
+		case $a in [1357]???) continue ;; esac
+		case $a in *[2367]) die unsafe "a folder above $written may be written by everybody" ;; esac
+		case $a in *[2367]?) [ "$g" = 0 ] || die unsafe "a folder above $written may be written by a group" ;; esac
+	done
+}
+
+exists() {
+	[ -e "$1" ] || [ -L "$1" ] || { stat -c %F -- "$1" >/dev/null; exit 120; }
+}
+
+# mounted PATH: whether a file system is mounted at the physical PATH or below.
+mounted() {
+	while read -r _ _ _ _ m _; do
+		case $m in *\\*) m=$(printf '%b.' "$m") m=${m%.} ;; esac
+		case $m in "$1" | "$1"/*) return 0 ;; esac
+	done </proc/self/mountinfo
+	return 1
+}
+
+# Changes. Each has an entry in the ledger, a folder named by its id: who makes
+# that folder decides whether the change happens, so a change of which nobody
+# knows whether it was begun can be called off for good by making it.
+
+room() { [ -d "$R" ] || mkdir -p -- "$R" || exit 120; }
+
+# op ID EPOCH WAIT COMMAND…: does COMMAND if no other did, one at a time, and
+# only while it is this engine's turn. Its output goes to files, so it ends the
+# same way whether anyone listens or not.
+op() {
+	I=$R/$1 epoch=$2 wait=$3
+	shift 3
+	room
+	if ! mkdir -- "$I"; then
+		[ -d "$I" ] && return 78
+		return 120
+	fi
+	read -r s </proc/self/stat
+	read -r b </proc/sys/kernel/random/boot_id
+	began "$b" $s >"$I/start"
+	exec 9>>"$R/lock"
+	c=0
+	if ! flock -w "$wait" 9; then
+		r=76
+	elif [ -e "$E/epoch" ] && ! read -r c <"$E/epoch" || [ "$epoch" != 0 ] && [ "$c" != "$epoch" ]; then
+		r=77
+	else
+		# What the shell itself says of a program that was killed is not wanted.
+		exec 6>&2 2>/dev/null
+		(exec 6>&- 9>&- >"$I/out" 2>"$I/err" && "$@")
+		r=$?
+		exec 2>&6 6>&-
+	fi
+	printf '%s\n' "$r" >"$I/exit"
+	exec 9>&-
+	told
+	return "$r"
+}
+
+began() { printf '%s %s %s\n' "$2" "${23}" "$1"; }
+
+# told: says how the change of entry $I ended, from the entry itself.
+told() {
+	read -r r <"$I/exit"
+	printf 'ended %s\n' "$r"
+	[ ! -s "$I/out" ] || head -c "$keep" "$I/out"
+	[ ! -s "$I/err" ] || head -c "$keep" "$I/err" >&2
+}
+keep=1048577
+
+# outcome ID SECONDS: what became of a change: ended STATUS, with its output;
+# never, and it never will; running, after so many seconds; or lost.
+outcome() {
+	I=$R/$1
+	room
+	if mkdir -- "$I" 2>/dev/null; then
+		: >"$I/void"
+		echo never
+		return
+	fi
+	n=0
+	while [ ! -e "$I/void" ]; do
+		if read -r r 2>/dev/null <"$I/exit"; then
+			told
+			return
+		fi
+		if read -r p t b 2>/dev/null <"$I/start"; then
+			s=
+			read -r now </proc/sys/kernel/random/boot_id
+			[ "$now" != "$b" ] || [ ! -e "/proc/$p/stat" ] || read -r s <"/proc/$p/stat"
+			if [ "$(began "$now" $s)" != "$p $t $b" ] && [ ! -s "$I/exit" ]; then
+				echo lost
+				return
+			fi
+		fi
+		if [ "$n" -ge "$(($2 * 20))" ]; then
+			echo running
+			return
+		fi
+		n=$((n + 1))
+		sleep 0.05
+	done
+	echo never
+}
+
+# stop ID: calls a change off, or kills the program that it runs.
+stop() {
+	I=$R/$1
+	room
+	if mkdir -- "$I" 2>/dev/null; then
+		: >"$I/void"
+	elif [ ! -e "$I/exit" ] && read -r p 2>/dev/null <"$I/pid"; then
+		kill -s KILL -- "-$p" 2>/dev/null || kill -s KILL -- "$p"
+	fi
+}
+
+# turn EPOCH WAIT: has the host to itself while something is done there by other
+# means, until a byte comes or the connection has gone, at most for a while.
+turn() {
+	room
+	exec 9>>"$R/lock"
+	flock -w "$2" 9 || exit 76
+	c=0
+	[ ! -e "$E/epoch" ] || read -r c <"$E/epoch" || exit 77
+	[ "$1" = 0 ] || [ "$c" = "$1" ] || exit 77
+	printf '\n%s held\n' "$K"
+	printf '\n%s held\n' "$K" >&2
+	timeout --foreground 20 head -c 1 <&3 >/dev/null
+}
+
+# fence WAIT: takes the host over and says the number of this turn.
+fence() {
+	room
+	mkdir -p -- "$E" || exit 120
+	exec 9>>"$R/lock"
+	flock -w "$1" 9 || exit 76
+	c=0
+	[ ! -e "$E/epoch" ] || read -r c <"$E/epoch"
+	case $c in '' | *[!0-9]*) die damaged "$E/epoch" ;; esac
+	printf '%s\n' "$((c + 1))" >"$E/epoch.new" && sync "$E/epoch.new" &&
+		mv -T -- "$E/epoch.new" "$E/epoch" && sync "$E" || exit 120
+	printf '%s\n' "$((c + 1))"
+}
+
+# Programs.
+
+# found FOLDER PROGRAM: whether there is such a program, as seen from the folder.
+found() {
+	enter "$1"
+	case $2 in
+	*/*) [ -e "$2" ] || die noprogram "$2" ;;
+	*)
+		(
+			IFS=:
+			for d in $PATH; do [ -f "$d/$2" ] && [ -x "$d/$2" ] && exit 0; done
+			exit 1
+		) || die noprogram "$2"
+		;;
+	esac
+	cd /
+}
+
+# program FOLDER ASSIGNMENT… PROGRAM ARGUMENT…: becomes that program, alone in a
+# session of its own.
+program() {
+	cd -- "$1" || exit 126
+	shift
+	umask 022
+	exec 3<&- setsid /usr/bin/env -i "$@"
+}
+
+# run INPUT FOLDER …: program, as a change; INPUT is a file that it reads, and
+# that is gone as soon as it does.
+run() {
+	if [ -n "$1" ]; then
+		exec <"$1"
+		rm -f -- "$1"
+	fi
+	shift
+	read -r s </proc/self/stat
+	printf '%s\n' "${s%% *}" >"$I/pid"
+	program "$@"
+}
+
+# query SIZE FOLDER …: program, its output not kept anywhere; SIZE bytes from
+# the connection are what it reads.
+query() {
+	exec 6>&1 7>&2
+	r=$({ { {
+		ask "$@" 5>&- 6>&- 7>&-
+		printf '%s\n' "$?" >&5
+	} | some >&6; } 2>&1 | some >&7; } 5>&1)
+	exit "$r"
+}
+
+some() {
+	head -c "$((keep + 64))"
+	exec cat >/dev/null
+}
+
+ask() {
+	size=$1
+	shift
+	if [ "$size" = 0 ]; then
+		alone "$@"
+		return
+	fi
+	head -c "$size" <&3 | {
+		alone "$@"
+		r=$?
+		cat >/dev/null
+		exit "$r"
+	}
+}
+
+# alone FOLDER …: program, after its process number was said.
+alone() {
+	exec 4>&2 2>/dev/null
+	(
+		exec 2>&4 4>&-
+		read -r s </proc/self/stat
+		printf 'pid %s\n' "${s%% *}"
+		program "$@"
+	)
+}

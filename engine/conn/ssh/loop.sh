@@ -1,0 +1,11 @@
+# The loop. A request is a line with the length of a script, the mark that ends
+# the answer, and ledger entries that are not needed any more; then the script.
+printf '\n%s ready\n' "$READY"
+while IFS=' ' read -r N K A <&3; do
+	S=$(head -c "$N" <&3 && printf .) || exit
+	(eval "${S%.}")
+	S=$?
+	printf '\n%s %s\n' "$K" "$S"
+	printf '\n%s %s\n' "$K" "$S" >&2
+	[ -z "$A" ] || (cd "$R" && rm -rf -- $A)
+done
