@@ -55,10 +55,37 @@ func inEffect(ctx context.Context, r conn.Reader, a dropinArgs) error {
 // errUndone is wrapped by what says that a drop-in would have no effect.
 var errUndone = errors.New("it would have no effect")
 
-// undone looks whether a drop-in would have effect among those that systemd
-// reads, whether or not it is there yet: of equal names the one in /etc hides
-// the one in /run, and of others those with a later name win.
-func undone(ctx context.Context, r conn.Reader, a dropinArgs, paths []string) error {
+// unitDirs is where systemd looks for drop-ins of the system's units; of equal
+// names the one in the first directory counts.
+var unitDirs = [...]string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"}
+
+// dropins lists a unit's drop-ins as the next daemon-reload will find them, and
+// those that systemd has read from elsewhere.
+func dropins(ctx context.Context, r conn.Reader, unit string, read []string) []string {
+	var found []string
+	hidden := map[string]bool{}
+	for _, dir := range unitDirs {
+		// A directory that is not there, or of which only the run can tell, adds
+		// nothing to what systemd has read.
+		infos, _ := r.ReadDir(ctx, path.Join(dir, unit+".d"))
+		for _, i := range infos {
+			if name := path.Base(i.Path); strings.HasSuffix(name, ".conf") && !hidden[name] {
+				hidden[name], found = true, append(found, i.Path)
+			}
+		}
+	}
+	for _, p := range read {
+		if name := path.Base(p); !hidden[name] {
+			hidden[name], found = true, append(found, p)
+		}
+	}
+	return found
+}
+
+// undone looks whether a drop-in would have effect, be it there yet or not: of
+// equal names the one in /etc hides the one in /run, and of others those with a
+// later name win. read is what systemd has read.
+func undone(ctx context.Context, r conn.Reader, a dropinArgs, read []string) error {
 	if a.absent() {
 		return nil
 	}
@@ -66,7 +93,7 @@ func undone(ctx context.Context, r conn.Reader, a dropinArgs, paths []string) er
 	if err != nil {
 		return err
 	}
-	for _, p := range paths {
+	for _, p := range dropins(ctx, r, a.Unit, read) {
 		switch name := path.Base(p); {
 		case p == a.path(), name < a.Name:
 		case name > a.Name:

@@ -370,10 +370,7 @@ func TestDropinWithoutEffect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b.write(t, test.other, test.text)
-			if err := b.spare.Units().Reload(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			b.write(t, test.other, test.text) // and systemd is not told
 			args := map[string]cty.Value{}
 			for _, m := range []map[string]cty.Value{ours, test.more} {
 				for k, v := range m {
