@@ -120,6 +120,7 @@ func TestFunctions(t *testing.T) {
 		{`etcd::parse_member_add("Member 9bf1b35fc7761a23 added to cluster 1f\n").id`, `"9bf1b35fc7761a23"`},
 		{`etcd::parse_member_add("no")`, `error: Invalid value`},
 		{`systemd::quote("a\nb")`, `error: Invalid value for "word" parameter: "a\nb" holds a control character`},
+		{`systemd::escape("a\tb")`, `"a\\x09b"`},
 		{`systemd::quote(secret)`, `(sensitive)`},
 		{`systemd::dropin_path("etcd", "x.conf", true)`, `error: Invalid value for "unit" parameter`},
 		{`systemd::dropin_path("etcd.service", "../x.conf", true)`, `error: Invalid value for "name" parameter`},
@@ -353,7 +354,9 @@ func FuzzSystemd(f *testing.F) {
 		if err != nil && s != "" {
 			t.Errorf("%q: %v", s, err)
 		}
-		if err == nil && v.AsString() != unit.UnitNameEscape(s) {
+		// The library writes bytes below 16 with one digit, systemd with two.
+		short := strings.ContainsFunc(s, func(c rune) bool { return c < 16 })
+		if err == nil && !short && v.AsString() != unit.UnitNameEscape(s) {
 			t.Errorf("%q: got %q, want %q", s, v.AsString(), unit.UnitNameEscape(s))
 		}
 	})
