@@ -78,6 +78,9 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 		return err
 	}
 	defer op.hosts.Close()
+	if a.json {
+		a.record(versionRecord())
+	}
 	in := a.catch()
 	defer in.release()
 	in.run()

@@ -71,6 +71,9 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 		return err
 	}
 	defer op.hosts.Close()
+	if a.json {
+		a.record(versionRecord())
+	}
 	in := a.catch()
 	defer in.release()
 	q := &questions{app: a, yes: yes}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
+	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
 func (a *app) versionCommand() *cobra.Command {
@@ -15,13 +16,22 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "print the program's version",
 		Args:  takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
-			text := fmt.Sprintf("etcdplay %s, language 1, %s/%s, %s", version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+			r := versionRecord()
 			if a.json {
-				a.record(render.Record{Message: text, Type: "version", Tool: version, SchemaVersion: "1"})
+				a.record(r)
 				return nil
 			}
-			a.screen.Print(text + "\n")
+			a.screen.Print(r.Message + "\n")
 			return nil
 		},
+	}
+}
+
+// versionRecord is also the first record of what plans or runs, so that a
+// program knows what it reads.
+func versionRecord() render.Record {
+	return render.Record{
+		Message: fmt.Sprintf("etcdplay %s, language %d, %s/%s, %s", version, syntax.Language, runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		Type:    "version", Tool: version, SchemaVersion: "1",
 	}
 }

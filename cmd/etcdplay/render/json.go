@@ -55,7 +55,7 @@ type Record struct {
 
 // EntryRecord is a task of a plan.
 type EntryRecord struct {
-	Number  int               `json:"number"`
+	Number  int               `json:"number,omitempty"`
 	Depth   int               `json:"depth,omitempty"`
 	Name    string            `json:"name"`
 	Needed  bool              `json:"needed"`
@@ -221,7 +221,7 @@ func plannedMessage(e *engine.Entry) string {
 		s += " on " + e.Host
 	}
 	if e.Summary != "" {
-		s += ": " + e.Summary
+		s += ": " + source(e) + e.Summary
 	}
 	return s
 }
