@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -72,7 +73,12 @@ func (x *taskRun) explained(te *taskError) Diagnostics {
 		if ExitCode(te.err) == ExitUnreachable {
 			code, summary = codeUnreachable, "Host does not answer"
 		}
-		ds = Diagnostics{x.t.finding(code, summary, sentence(te.err.Error()), x.address, nil)}
+		cause, words, _ := strings.Cut(strings.TrimSpace(te.err.Error()), "\n")
+		d := x.t.finding(code, summary, sentence(cause), x.address, nil)
+		for line := range strings.Lines(strings.TrimSpace(words)) {
+			d.Notes = append(d.Notes, strings.TrimSpace(line))
+		}
+		ds = Diagnostics{d}
 	}
 	if x.host != "" {
 		d := ds[0]

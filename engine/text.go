@@ -7,16 +7,18 @@ import (
 	"unicode/utf8"
 )
 
-// sentence makes an error's text one: a capital at the start, a full stop at the
-// end.
+// sentence makes an error's text one: a capital at the start, unless it begins
+// with a name such as that of a unit, and a full stop at the end.
 func sentence(text string) string {
 	text = oneLine(text)
 	if text == "" {
 		return text
 	}
-	r, n := utf8.DecodeRuneInString(text)
-	text = string(unicode.ToUpper(r)) + text[n:]
-	if strings.HasSuffix(text, ".") {
+	if first, _, _ := strings.Cut(text, " "); !strings.ContainsAny(first, ".-_/0123456789") {
+		r, n := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(r)) + text[n:]
+	}
+	if strings.HasSuffix(text, ".") || strings.HasSuffix(text, ":") {
 		return text
 	}
 	return text + "."

@@ -26,6 +26,11 @@ func wrong(hint, format string, args ...any) error {
 	return &usageError{text: fmt.Sprintf(format, args...), hint: hint}
 }
 
+// refusedError is something that would not be safe now. Nothing was done.
+type refusedError struct{ text string }
+
+func (e *refusedError) Error() string { return e.text }
+
 // exitError ends the program with a code; all that was to be said is said.
 type exitError struct{ code int }
 
@@ -61,6 +66,7 @@ func (a *app) end(err error) int {
 	var usage *usageError
 	var code *exitError
 	var wrongFile *foundError
+	var refused *refusedError
 	switch {
 	case err == nil:
 		return engine.ExitOK
@@ -76,6 +82,9 @@ func (a *app) end(err error) int {
 		}
 		a.findings(engine.Diagnostics{d}, nil)
 		return engine.ExitInput
+	case errors.As(err, &refused):
+		a.findings(engine.Diagnostics{{Severity: engine.Error, Summary: "Refused", Detail: sentence(err)}}, nil)
+		return engine.ExitRefused
 	}
 	a.findings(engine.Diagnostics{{Severity: engine.Error, Summary: summaryOf(err), Detail: sentence(err)}}, nil)
 	return engine.ExitCode(err)

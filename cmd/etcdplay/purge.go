@@ -51,7 +51,7 @@ func (a *app) purge(args []string, yes bool) error {
 	switch r.State {
 	case engine.RunOK, engine.RunAborted:
 	default:
-		return fmt.Errorf("%w: run %s is %s; what it has moved aside may still be needed: resume it or abort it first", engine.ErrDrift, r.Identity.ID, r.State)
+		return &refusedError{fmt.Sprintf("run %s is %s, and what it has moved aside may still be needed. Resume it or abort it first.", r.Identity.ID, r.State)}
 	}
 	op, err := a.reopen(r, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (a *app) whole(ctx context.Context, op *operation) error {
 		}
 	}
 	if len(why) > 0 {
-		return fmt.Errorf("%w: cluster %s is not whole (%s), and the data aside may still be needed", engine.ErrDrift, cluster.Name, strings.Join(why, "; "))
+		return &refusedError{fmt.Sprintf("cluster %s is not whole (%s), and the data aside may still be needed.", cluster.Name, strings.Join(why, "; "))}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/tasks"
 	"github.com/etcdplay/etcdplay/tasks/etcd"
 )
 
@@ -148,6 +149,7 @@ func (a *app) watch(op *operation, plan *engine.Plan, env *engine.Env, run func(
 	reporter := &render.Reporter{
 		Screen:   a.screen,
 		Numbers:  map[string]int{},
+		Role:     roleOf,
 		Findings: func(ds engine.Diagnostics) string { return a.findingsText(ds, op.sources) },
 	}
 	if plan != nil {
@@ -206,4 +208,14 @@ func (a *app) user() string {
 		}
 	}
 	return fmt.Sprint("uid ", os.Getuid())
+}
+
+// roleOf is the role of a task type, Plain if there is none of that name.
+func roleOf(name string) engine.Role {
+	for _, t := range tasks.Types() {
+		if t.Name == name {
+			return t.Role
+		}
+	}
+	return engine.Plain
 }

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,11 @@ func (r *Reporter) Failure(ev engine.Event) string {
 	ds := ev.Diagnostics
 	if len(ds) == 0 {
 		ds = engine.Diagnostics{{Severity: engine.Error, Summary: "Task " + string(ev.Status), Detail: ev.Message}}
+	}
+	ds = slices.Clone(ds)
+	for i, d := range ds {
+		// The line below the first says it already.
+		ds[i].Notes = slices.DeleteFunc(slices.Clone(d.Notes), func(n string) bool { return n == "on host "+ev.Host })
 	}
 	first, rest, _ := strings.Cut(r.Findings(ds), "\n")
 	return first + "\n\n  " + where + "\n" + rest

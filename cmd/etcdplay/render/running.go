@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/etcdplay/etcdplay/engine"
@@ -14,6 +15,10 @@ import (
 
 // A plain output (a file, a pipe, a CI log) hears of a waiting task this often.
 const plainEvery = 5 * time.Second
+
+// messageWidth is how much of a long message stands beneath a task's line; of a
+// failure, the end of the run tells all.
+const messageWidth = 160
 
 // Reporter shows a run as it happens: one line for each task that ends, and
 // until then what it waits for. Its Event wants the events in order, one at a
@@ -23,6 +28,9 @@ type Reporter struct {
 	// Numbers is the number of each task in the plan that was shown, by address; a
 	// task without one gets none.
 	Numbers map[string]int
+	// Role tells the role of a task type, for tasks of which only the name of their
+	// type is known.
+	Role func(typeName string) engine.Role
 	// Findings writes diagnostics with their source.
 	Findings func(engine.Diagnostics) string
 
@@ -131,7 +139,10 @@ func (r *Reporter) start(ev engine.Event) {
 	if e == nil {
 		e = &engine.Entry{
 			Kind: engine.TaskEntry, Address: ev.Address, Name: ev.Address[len(way(ev.Address)):],
-			Type: ev.Type, Effect: ev.Effect, Host: ev.Host,
+			Type: ev.Type, Effect: ev.Effect, Host: ev.Host, Role: r.Role(ev.Type),
+		}
+		if e.Role == engine.Calls {
+			e.Kind = engine.CallEntry
 		}
 	}
 	r.entries[ev.Address] = e
@@ -261,7 +272,7 @@ func (r *Reporter) endLines(e *engine.Entry, ev engine.Event) []string {
 	switch {
 	case e.Role == engine.Assert || e.Kind == engine.CallEntry:
 	case ev.Message != "":
-		lines = append(lines, ev.Message)
+		lines = append(lines, runewidth.Truncate(ev.Message, messageWidth, "…"))
 	case e.Summary != "" && !e.ByModel && !e.Later:
 		lines = append(lines, e.Summary)
 	}

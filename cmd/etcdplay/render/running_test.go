@@ -78,6 +78,7 @@ func tell(evs []engine.Event, live bool) (stdout, stderr string) {
 	r := &Reporter{
 		Screen:   &Screen{Out: &out, Err: &err, Live: live, Width: 90},
 		Numbers:  map[string]int{"task.is_member": 1, "task.old": 12},
+		Role:     func(string) engine.Role { return engine.Plain },
 		Findings: findings,
 	}
 	for _, ev := range evs {
