@@ -27,13 +27,14 @@ type block struct {
 
 func (b block) host(i int) string { return b.prefix + strconv.Itoa(i+1) }
 
-// ports are tried in this order: etcd's own first, others if something on this
-// machine listens to them on every address.
-var ports = []int{2379, 12379, 22379, 32379, 42379}
+// clientPorts are tried in this order: etcd's own first, others if something on
+// this machine listens to it, or to the next one, on every address.
+func clientPorts() []int { return []int{2379, 12379, 22379, 32379, 42379} }
 
-// claim chooses a block of n addresses where nothing listens and which no other
-// sandbox of this user has, even one that is stopped now.
-func claim(dir string, n int) (block, error) {
+// claim chooses a block of n addresses where nothing listens on the port and
+// the next one, and which no other sandbox of this user has, even one that is
+// stopped now. The first of the ports that will do is taken.
+func claim(dir string, n int, ports []int) (block, error) {
 	folder := filepath.Join(os.TempDir(), "etcdplay-sandboxes-"+strconv.Itoa(os.Getuid()))
 	var last error
 	for _, port := range ports {

@@ -152,6 +152,26 @@ func TestUpFails(t *testing.T) {
 	}
 }
 
+// TestUpCancelled ends the context while the members are starting.
+func TestUpCancelled(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "box")
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := sandbox.Up(ctx, sandbox.Options{Dir: dir, Members: 3, Progress: func(what string) {
+		if what == "waiting for the members" {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it left %s: %v", dir, err)
+	}
+	if got := processes(t, dir); len(got) != 0 {
+		t.Errorf("it left processes %v", got)
+	}
+}
+
 // TestClientKilled kills the process that made the sandbox.
 func TestClientKilled(t *testing.T) {
 	exe, err := os.Executable()

@@ -69,6 +69,10 @@ func up(t *testing.T, members, spares int) *sandbox.Sandbox {
 	}
 	t.Logf("%d members and %d spares up in %v", members, spares, time.Since(begin))
 	t.Cleanup(func() {
+		log, err := os.ReadFile(filepath.Join(s.Dir, "supervisor.log"))
+		if err != nil || bytes.Contains(log, []byte("DATA RACE")) || bytes.Contains(log, []byte("panic")) {
+			t.Errorf("supervisor: %v\n%s", err, log)
+		}
 		if err := s.Down(context.Background(), false); err != nil {
 			t.Error(err)
 		}

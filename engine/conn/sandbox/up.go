@@ -118,7 +118,7 @@ func makeEmpty(dir string) error {
 func (s *Sandbox) up(ctx context.Context, o Options) error {
 	o.Progress("choosing addresses")
 	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token}
-	a, err := claim(o.Dir, o.Members+o.Spares)
+	a, err := claim(o.Dir, o.Members+o.Spares, clientPorts())
 	if err != nil {
 		return err
 	}
