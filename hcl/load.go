@@ -146,6 +146,7 @@ func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engin
 	in := check.Input{
 		Playbook:  decoded,
 		Types:     s.types,
+		Faulty:    found.HasErrors(),
 		Functions: p.functions,
 		Callees:   map[*syntax.Task]*check.Playbook{},
 		Template: func(name string) error {

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -17,7 +19,12 @@ import (
 // written, unless it is required.
 func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
 	unsuitable := func(err error) (cty.Value, engine.Diagnostics) {
-		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument %q of %s: %s", a.Name, t.Name, err.Error()))
+		name, text := a.Name, err.Error()
+		if te := (*eval.TypeError)(nil); errors.As(err, &te) && len(te.Path) > 0 {
+			path := eval.PathText(te.Path)
+			name, text = name+path, strings.TrimPrefix(text, path+": ")
+		}
+		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument \"%s\" of %s: %s", name, t.Name, text))
 	}
 	out, err := eval.Strict(v, a.Type, nil)
 	if err != nil {

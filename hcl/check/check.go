@@ -26,6 +26,8 @@ type Input struct {
 	// Callees are the playbooks called by tasks, checked before. A task that is
 	// absent could not be followed, which has been found elsewhere.
 	Callees map[*syntax.Task]*Playbook
+	// Faulty tells that there are errors already.
+	Faulty bool
 	// Template reads and checks a template file by the path that an author
 	// writes. Nil leaves templates unchecked.
 	Template func(name string) error
@@ -225,9 +227,10 @@ func (c *checker) output(o *syntax.Output) {
 	c.out.Outputs[o.Name] = v
 }
 
-// unused warns of what nothing refers to, once the playbook has no errors.
+// unused warns of what nothing refers to, unless there are errors: they may be
+// why.
 func (c *checker) unused() {
-	if c.found.HasErrors() {
+	if c.Faulty || c.found.HasErrors() {
 		return
 	}
 	for _, v := range c.out.Variables {

@@ -43,6 +43,10 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 		c.found = append(c.found, Findings(found, x.Place)...)
 		return cty.DynamicVal, false
 	}
+	if plain, _ := v.Unmark(); plain.Type() == cty.Number && plain.IsKnown() && !plain.IsNull() && plain.AsBigFloat().IsInf() {
+		c.add(diag.New(diag.Evaluation, "No such number", x.Range(), x.Place, "This divides by zero, or is larger than any number."))
+		return cty.DynamicVal, false
+	}
 	w := &walker{c: c, x: x, contexts: []*hcl.EvalContext{ctx}, good: true}
 	_ = hclsyntax.Walk(x.Expression, w) // it collects its findings itself
 	return v, w.good
@@ -113,9 +117,33 @@ func Findings(found hcl.Diagnostics, p diag.Place) engine.Diagnostics {
 			ds[i].Code = string(diag.FunctionArgument)
 		case d.Summary == "Unsupported attribute":
 			ds[i].Code = string(diag.UnknownAttribute)
+			attributeHint(&ds[i], found[i])
 		}
 	}
 	return ds
+}
+
+// attributeHint adds to a finding about an attribute what there is.
+func attributeHint(d *engine.Diagnostic, f *hcl.Diagnostic) {
+	x, ok := f.Expression.(*hclsyntax.ScopeTraversalExpr)
+	if !ok || f.EvalContext == nil || f.Subject == nil {
+		return
+	}
+	for i, s := range x.Traversal {
+		name, named := scope.StepName(s)
+		if i == 0 || !named || s.SourceRange() != *f.Subject {
+			continue
+		}
+		v, found := x.Traversal[:i].TraverseAbs(f.EvalContext)
+		if found.HasErrors() || !v.Type().IsObjectType() {
+			return
+		}
+		names := attributeNames(v.Type())
+		d.Summary = "Unknown attribute"
+		d.Detail = fmt.Sprintf("This has no attribute %q.%s", name, diag.DidYouMean(name, names))
+		d.Notes = noteLines("Attributes: ", names)
+		return
+	}
 }
 
 // calls checks that every function and template exists, and finds a form that

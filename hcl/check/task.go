@@ -62,7 +62,9 @@ func (c *checker) unknownType(t *Task) {
 		detail = fmt.Sprintf("There is no task type %q. Write systemd_unit.", name)
 	}
 	d := diag.New(diag.UnknownTaskType, "Unknown task type", t.TypeRange, t.Place, "%s", detail)
-	d.Notes = noteLines("Types: ", c.Types.names)
+	if detail == fmt.Sprintf("There is no task type %q.", name) {
+		d.Notes = noteLines("Types: ", c.Types.names)
+	}
 	c.add(d)
 }
 
@@ -163,7 +165,10 @@ func (c *checker) retry(t *Task, at, after site) {
 	}
 	if t.Type != nil && !t.Type.Retryable {
 		detail := fmt.Sprintf("%s is not safe to repeat blindly: an attempt whose answer was lost may have succeeded. etcdplay reads the state back and adopts such a change by itself; remove the retry block.", t.Task.Type)
-		if t.Type.Role != engine.Plain || t.Type.Effect == engine.Control {
+		switch {
+		case t.Type.Role == engine.Calls:
+			detail = "A called playbook is not repeated as a whole. Remove the retry block, and write one for the task in it that needs it."
+		case t.Type.Role != engine.Plain, t.Type.Effect == engine.Control:
 			detail = fmt.Sprintf("%s would come to the same again; remove the retry block.", t.Task.Type)
 		}
 		c.add(diag.New(diag.NotRetryable, "This task cannot be retried", r.TypeRange, t.Place, "%s", detail))

@@ -32,6 +32,12 @@ func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
 		w.contexts = append(w.contexts, w.loops[len(w.loops)-1])
 	case *hclsyntax.BinaryOpExpr:
 		w.compare(n)
+		w.operand(n.Op, n.LHS, 0)
+		w.operand(n.Op, n.RHS, 1)
+	case *hclsyntax.UnaryOpExpr:
+		w.operand(n.Op, n.Val, 0)
+	case *hclsyntax.ConditionalExpr:
+		w.branches(n)
 	}
 	return nil
 }
@@ -107,4 +113,39 @@ func (w *walker) compare(n *hclsyntax.BinaryOpExpr) {
 func quoted(x hclsyntax.Expression) bool {
 	t, ok := x.(*hclsyntax.TemplateExpr)
 	return ok && t.IsStringLiteral()
+}
+
+// operand finds an operand that the library would turn into another type
+// without a word, as it does in "5" + 1.
+func (w *walker) operand(op *hclsyntax.Operation, x hclsyntax.Expression, i int) {
+	want := op.Impl.Params()[i].Type
+	if want == cty.DynamicPseudoType {
+		return
+	}
+	v, found := x.Value(w.ctx())
+	if found.HasErrors() || v.Type() == cty.DynamicPseudoType || v.Type() == want {
+		return
+	}
+	w.good = false
+	_, err := eval.Strict(cty.UnknownVal(v.Type()), want, nil)
+	if err != nil && w.c.once(diag.UnsuitableValue, x.Range(), "operand") {
+		w.c.add(diag.New(diag.UnsuitableValue, "Unsuitable operand", x.Range(), w.x.Place, "%s", eval.Sentence(err.Error())))
+	}
+}
+
+// branches finds a conditional that yields now one primitive type and now
+// another; the library would turn both into strings.
+func (w *walker) branches(n *hclsyntax.ConditionalExpr) {
+	t, td := n.TrueResult.Value(w.ctx())
+	f, fd := n.FalseResult.Value(w.ctx())
+	if td.HasErrors() || fd.HasErrors() {
+		return
+	}
+	tt, ft := t.Type(), f.Type()
+	if tt.Equals(ft) || !tt.IsPrimitiveType() || !ft.IsPrimitiveType() {
+		return
+	}
+	w.good = false
+	w.c.add(diag.New(diag.UnlikeBranches, "Two types in one place", n.SrcRange, w.x.Place,
+		"This is %s if the condition holds, and %s if it does not. Give both sides one type.", eval.TypeName(tt), eval.TypeName(ft)))
 }

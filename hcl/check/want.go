@@ -84,7 +84,7 @@ func (w Want) bool(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) 
 		return cty.NilVal, one(diag.New(diag.NotABool, "Not a boolean", x.Range(), x.Place, "%s %s", what, eval.Sentence(err.Error())))
 	}
 	if isNull(out) {
-		return cty.NilVal, null(x, capital(x.Name))
+		return cty.NilVal, null(x, x.Name)
 	}
 	return out, nil
 }

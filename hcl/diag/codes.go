@@ -61,19 +61,17 @@ const (
 
 // Values: what has the wrong type, or the right type and cannot be.
 const (
-	UnsuitableValue     Code = "EP1301"
-	NullValue           Code = "EP1302"
-	NotABool            Code = "EP1303"
-	NotAHost            Code = "EP1304"
-	UnlikeComparison    Code = "EP1305"
-	FunctionArgument    Code = "EP1306"
-	Evaluation          Code = "EP1307"
-	BadType             Code = "EP1308"
-	NoAnyType           Code = "EP1309"
-	UnknownLoop         Code = "EP1310"
-	BadLoop             Code = "EP1311"
-	UnsuitableArguments Code = "EP1312"
-	UselessCondition    Code = "EP1313"
+	UnsuitableValue  Code = "EP1301"
+	NullValue        Code = "EP1302"
+	NotABool         Code = "EP1303"
+	NotAHost         Code = "EP1304"
+	UnlikeComparison Code = "EP1305"
+	FunctionArgument Code = "EP1306"
+	Evaluation       Code = "EP1307"
+	BadType          Code = "EP1308"
+	NoAnyType        Code = "EP1309"
+	UnlikeBranches   Code = "EP1314"
+	BadLoop          Code = "EP1311"
 )
 
 // Tasks: what the type of a task does not allow.
@@ -196,10 +194,8 @@ func Codes() []Entry {
 		{Evaluation, "an expression cannot be evaluated"},
 		{BadType, "a type expression cannot be read"},
 		{NoAnyType, "the type any"},
-		{UnknownLoop, "a loop over a value of unknown shape"},
+		{UnlikeBranches, "a conditional yields values of different types"},
 		{BadLoop, "a loop over something that is no list or map, or whose keys clash"},
-		{UnsuitableArguments, "the arguments of a task do not fit together"},
-		{UselessCondition, "a condition that cannot fail or cannot hold"},
 
 		{NotRetryable, "a retry block on a task that must not be repeated blindly"},
 		{NeedsHost, "a task needs a host"},

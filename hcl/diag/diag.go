@@ -119,13 +119,26 @@ func Sort(ds engine.Diagnostics) engine.Diagnostics {
 // Closest is the candidate that was most likely meant by word, or "" if none
 // is near.
 func Closest(word string, candidates []string) string {
-	best, distance := "", max(2, len(word)/4)+1
+	best, distance := "", 0
 	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(c), nil); d < distance && d < max(len(word), len(c)) {
+		d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(c), nil)
+		if d <= farthest(max(len(word), len(c))) && c != word && (best == "" || d < distance) {
 			best, distance = c, d
 		}
 	}
 	return best
+}
+
+// farthest is how many letters of a word of this length may differ; two cover
+// a transposition.
+func farthest(length int) int {
+	switch {
+	case length <= 3:
+		return 1
+	case length <= 8:
+		return 2
+	}
+	return 3
 }
 
 // DidYouMean is ` Did you mean "x"?` with its leading space, or "" if no

@@ -121,7 +121,7 @@ func (b *block) literal(e *Expr, want cty.Type, form string) (cty.Value, bool) {
 	if found.HasErrors() || !v.IsWhollyKnown() || v.IsNull() || v.Type() != want {
 		why := "it is read before anything else is known, so it may refer to nothing"
 		if !found.HasErrors() {
-			why = fmt.Sprintf("this is %s", a(v.Type()))
+			why = fmt.Sprintf("this is %s", article(v.Type().FriendlyName()))
 			if v.IsNull() {
 				why = "this is null"
 			}
@@ -132,13 +132,12 @@ func (b *block) literal(e *Expr, want cty.Type, form string) (cty.Value, bool) {
 	return v, true
 }
 
-// a is the name of a type with its article.
-func a(t cty.Type) string {
-	name := t.FriendlyName()
-	if strings.ContainsAny(name[:1], "aeiou") {
-		return "an " + name
+// article is a word behind its article.
+func article(word string) string {
+	if strings.ContainsAny(word[:1], "aeiou") {
+		return "an " + word
 	}
-	return "a " + name
+	return "a " + word
 }
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -166,7 +165,7 @@ func (b *block) named(what, name string, at hcl.Range) bool {
 	if better := fix(name); better != "" {
 		advice += fmt.Sprintf(": %q", better)
 	}
-	b.d.add(diag.New(diag.BadName, "Bad name", at, b.place, "%q cannot be the name of a %s. %s.", name, what, advice))
+	b.d.add(diag.New(diag.BadName, "Bad name", at, b.place, "%q cannot be the name of %s. %s.", name, article(what), advice))
 	return false
 }
 

@@ -140,7 +140,7 @@ func (d *decoder) language(o *block) bool {
 	if e == nil {
 		return false
 	}
-	v, ok := o.literal(e, cty.Number, "a number, language = 1")
+	v, ok := o.literal(e, cty.Number, "the number 1")
 	if !ok {
 		return false
 	}
@@ -306,7 +306,7 @@ func (d *decoder) names(p *Playbook) {
 		key := kind + " " + name
 		if at0, ok := first[key]; ok {
 			d.add(diag.New(diag.DuplicateName, fmt.Sprintf("Duplicate %s name", kind), at, place,
-				"There is a %s %q at %s line %d already.", kind, name, at0.Filename, at0.Start.Line))
+				"There is %s %q at %s line %d already.", article(kind), name, at0.Filename, at0.Start.Line))
 			return
 		}
 		first[key] = at

@@ -102,13 +102,53 @@ func syntaxFindings(src []byte, file *hcl.File, found hcl.Diagnostics) engine.Di
 		}
 		op := map[string]string{"and": "&&", "or": "||", "not": "!", "=": "=="}
 		word := string(src[d.Subject.Start.Byte:d.Subject.End.Byte])
+		if before, at := wordBefore(src, d.Subject.Start.Byte); before == "not" {
+			word = before
+			ds[i].Subject.Start.Column -= d.Subject.Start.Byte - at
+			ds[i].Subject.Start.Byte = at
+			ds[i].Subject.End = ds[i].Subject.Start
+			ds[i].Subject.End.Column += len(word)
+			ds[i].Subject.End.Byte += len(word)
+		}
 		if write, ok := op[word]; ok && (d.Summary == "Missing newline after argument" || strings.HasPrefix(d.Summary, "Invalid expression") || strings.HasPrefix(d.Summary, "Missing ") || strings.HasPrefix(d.Summary, "Unbalanced") || strings.HasPrefix(d.Summary, "Extra characters")) {
 			ds[i].Code = string(diag.NotAnOperator)
 			ds[i].Summary = "Not an operator"
 			ds[i].Detail = "There is no operator \"" + word + "\". Write " + write + "."
 		}
 	}
-	return diag.Sort(ds)
+	return quiet(diag.Sort(ds))
+}
+
+// quiet leaves out what only follows from an earlier mistake: a second finding
+// at the same place, and all that stands behind a text or block without end.
+func quiet(ds engine.Diagnostics) engine.Diagnostics {
+	var out engine.Diagnostics
+	for _, d := range ds {
+		if n := len(out); n > 0 && d.Subject != nil && out[n-1].Subject != nil && d.Subject.Start == out[n-1].Subject.Start {
+			continue
+		}
+		if d.Summary == "Invalid multi-line string" {
+			d.Summary = "Unclosed string"
+			d.Detail = "A string in quotes ends on the line on which it begins. Write the closing quote, or for a text of several lines <<-EOT and, on a line of its own, EOT."
+			return append(out, d)
+		}
+		out = append(out, d)
+		if strings.HasPrefix(d.Summary, "Unclosed") || strings.HasPrefix(d.Summary, "Unterminated") {
+			return out
+		}
+	}
+	return out
+}
+
+// wordBefore is the word that ends before a byte, behind blanks, and where it
+// begins.
+func wordBefore(src []byte, at int) (string, int) {
+	end := len(bytes.TrimRight(src[:at], " \t"))
+	start := end
+	for start > 0 && (src[start-1] == '_' || src[start-1] >= 'a' && src[start-1] <= 'z') {
+		start--
+	}
+	return string(src[start:end]), start
 }
 
 // around names the innermost block whose text holds the byte.
@@ -166,8 +206,7 @@ func digest(tokens hclsyntax.Tokens) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// Same reports whether two texts have the same tokens but for comments' and
-// line breaks' place: what fmt must not change.
+// Same reports whether two texts have the same tokens: what fmt must not change.
 func Same(a, b []byte) bool {
 	at, _ := hclsyntax.LexConfig(a, "", hcl.InitialPos)
 	bt, _ := hclsyntax.LexConfig(b, "", hcl.InitialPos)
@@ -175,7 +214,11 @@ func Same(a, b []byte) bool {
 		return false
 	}
 	for i := range at {
-		if at[i].Type != bt[i].Type || !bytes.Equal(bytes.TrimRight(at[i].Bytes, " \t\n"), bytes.TrimRight(bt[i].Bytes, " \t\n")) {
+		x, y := at[i].Bytes, bt[i].Bytes
+		if at[i].Type == hclsyntax.TokenComment {
+			x, y = bytes.TrimSpace(x), bytes.TrimSpace(y)
+		}
+		if at[i].Type != bt[i].Type || !bytes.Equal(x, y) {
 			return false
 		}
 	}

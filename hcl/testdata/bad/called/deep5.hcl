@@ -1,0 +1,5 @@
+playbook "x" {
+  language = 1
+}
+
+task "etcd_members" "m" {}

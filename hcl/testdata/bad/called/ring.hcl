@@ -1,0 +1,7 @@
+playbook "x" {
+  language = 1
+}
+
+task "playbook" "back" {
+  source = "../ring.hcl"
+}

@@ -1,0 +1,8 @@
+playbook "x" {
+  language = 1
+}
+
+locals {
+  x = <<-EOT
+    text
+}

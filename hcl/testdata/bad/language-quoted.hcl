@@ -1,0 +1,3 @@
+playbook "x" {
+  language = "1"
+}

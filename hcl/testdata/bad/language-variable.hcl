@@ -1,0 +1,3 @@
+playbook "x" {
+  language = var.l
+}

@@ -1,0 +1,1 @@
+task "etcd_members" "m" {}

@@ -1,0 +1,3 @@
+playbook "x" {
+  version = "1.0.0"
+}

@@ -1,0 +1,4 @@
+playbook "x" {
+  language = 1
+}
+

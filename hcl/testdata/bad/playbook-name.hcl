@@ -1,0 +1,5 @@
+playbook "My Playbook" {
+  language = 1
+}
+
+task "etcd_members" "m" {}

@@ -1,0 +1,7 @@
+playbook "x" {
+  language = 1
+}
+
+task "etcd_members" "m" {
+  when = task.m.count == 3
+}

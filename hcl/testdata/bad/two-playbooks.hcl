@@ -1,0 +1,7 @@
+playbook "x" {
+  language = 1
+}
+
+playbook "y" {
+  language = 1
+}

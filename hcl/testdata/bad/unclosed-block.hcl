@@ -1,0 +1,6 @@
+playbook "x" {
+  language = 1
+}
+
+task "etcd_members" "m" {
+  timeout = "30s"

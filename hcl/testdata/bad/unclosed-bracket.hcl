@@ -1,0 +1,8 @@
+playbook "x" {
+  language = 1
+}
+
+task "exec" "e" {
+  on   = localhost
+  argv = ["true", "x"
+}

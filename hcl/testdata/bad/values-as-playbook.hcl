@@ -1,0 +1,1 @@
+failed = "demo-etcd-2"
