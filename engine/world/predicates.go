@@ -23,12 +23,19 @@ const disaster = "the quorum is lost: this is disaster recovery, see restore-v3.
 
 // common is what has to hold before any change of membership: Q0, Q1 and Q2.
 // own is the member that the change is about, nil for one that is not there yet.
-func (c *Cluster) common(own *Member) []Check {
-	checks := []Check{c.identity()}
-	if !checks[0].Holds {
-		return checks
+// It is final where the cluster is not known or has lost its quorum: then there
+// is nothing to reckon with, and other advice would only mislead.
+func (c *Cluster) common(own *Member) (v Verdict, final bool) {
+	v.Checks = append(v.Checks, c.identity())
+	if !v.OK() {
+		return v, true
 	}
-	return append(checks, c.hasQuorum(), c.settled(own))
+	v.Checks = append(v.Checks, c.hasQuorum())
+	if !v.OK() {
+		return v, true
+	}
+	v.Checks = append(v.Checks, c.settled(own))
+	return v, false
 }
 
 // identity is Q0: this is one cluster, and the one that is meant.
@@ -118,8 +125,8 @@ type Addition struct {
 
 // MayAdd is the verdict on adding a member: Q0 to Q4, Q9 and Q16.
 func (c *Cluster) MayAdd(a Addition) Verdict {
-	v := Verdict{Checks: c.common(nil)}
-	if !c.Known {
+	v, final := c.common(nil)
+	if final {
 		return v
 	}
 	b := c.Budget()
@@ -219,8 +226,8 @@ func (c *Cluster) unique(a Addition) Check {
 // is made.
 func (c *Cluster) MayPromote(id string) Verdict {
 	m := c.Find(id)
-	v := Verdict{Checks: c.common(m)}
-	if !c.Known {
+	v, final := c.common(m)
+	if final {
 		return v
 	}
 	b := c.Budget()
@@ -266,12 +273,14 @@ func (m Member) CaughtUp() Check {
 // somebody has said that this is meant.
 func (c *Cluster) MayRemove(id string, consent bool) Verdict {
 	m := c.Find(id)
-	v := Verdict{Checks: c.common(m)}
+	v, final := c.common(m)
 	switch {
 	case !c.Known:
 		return v
 	case m == nil:
 		return Verdict{Checks: append(v.Checks[:1], Check{ID: "Q6", Holds: true, Text: "member " + id + " is not in the list"})}
+	case final:
+		return v
 	case m.Learner:
 		v.Checks = append(v.Checks, Check{ID: "Q6", Holds: true, Text: fmt.Sprintf("%s is a learner: quorum stays %d", m.Label(), c.Budget().Quorum)})
 		return v

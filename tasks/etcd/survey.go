@@ -203,7 +203,7 @@ func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID u
 	case f.why != "" || readErr == nil:
 	case errors.Is(readErr, rpctypes.ErrPermissionDenied):
 		// The read was agreed on; this user may only not see the key.
-	case errors.Is(readErr, context.DeadlineExceeded):
+	case errors.Is(readErr, context.DeadlineExceeded), ctx.Err() != nil:
 		f.why = "serves no linearizable read: has no quorum, or is too slow"
 	default:
 		f.why = "serves no linearizable read: " + rpctypes.ErrorDesc(readErr)
