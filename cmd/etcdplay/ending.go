@@ -82,6 +82,9 @@ func (a *app) end(err error) int {
 		}
 		a.findings(engine.Diagnostics{d}, nil)
 		return engine.ExitInput
+	case errors.Is(err, engine.ErrInterrupted) && !a.json:
+		a.screen.Tell("Interrupted.\n")
+		return engine.ExitInterrupted
 	case errors.As(err, &refused):
 		a.findings(engine.Diagnostics{{Severity: engine.Error, Summary: "Refused", Detail: sentence(err)}}, nil)
 		return engine.ExitRefused

@@ -80,7 +80,12 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 	q := &questions{app: a, yes: yes}
 	env := a.environment(op, id, q)
 
+	a.screen.Show("  looking at the cluster and its hosts, and planning")
 	plan, err := engine.MakePlan(in.ctx, op.program, env)
+	a.screen.Show("")
+	if in.ctx.Err() != nil {
+		return engine.ErrInterrupted
+	}
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,11 @@ func (r *Reporter) failure(ev engine.Event) string {
 		fmt.Fprintf(&b, "\n  Phase %q was rescued: %s.\n", r.phase, strings.Join(f.Undone, ", "))
 	}
 	if f.GoOn != "" {
-		fmt.Fprintf(&b, "\n  Nothing further was done. After mending the cause:\n\n    %s", f.GoOn)
+		how := "Nothing further was done. After mending the cause:"
+		if ev.Status == engine.Interrupted {
+			how = "Nothing further was done. To go on:"
+		}
+		fmt.Fprintf(&b, "\n  %s\n\n    %s", how, f.GoOn)
 		if len(f.Undone) > 0 {
 			fmt.Fprintf(&b, "      begins again with phase %q", r.phase)
 		}

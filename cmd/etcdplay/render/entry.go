@@ -81,9 +81,11 @@ func (p Paint) head(e *engine.Entry, last string) string {
 	if e.Number > 0 {
 		number = fmt.Sprintf("%2d", e.Number)
 	}
-	line := fmt.Sprintf("  %s %s  %s %s %s",
-		p.effect(e.Effect, marker(e)), number,
-		p.effect(e.Effect, fmt.Sprintf("%-8s", effectWord(e))),
+	colour := func(text string) string { return p.effect(e.Effect, text) }
+	if e.Skipped {
+		colour = p.faint
+	}
+	line := fmt.Sprintf("  %s %s  %s %s %s", colour(marker(e)), number, colour(fmt.Sprintf("%-8s", effectWord(e))),
 		fmt.Sprintf("%-*s", nameWidth, name), last)
 	return strings.TrimRight(line, " ")
 }

@@ -22,7 +22,8 @@ const messageWidth = 160
 
 // Reporter shows a run as it happens: one line for each task that ends, and
 // until then what it waits for. Its Event wants the events in order, one at a
-// time; Tick may come from another goroutine.
+// time; Tick may come from another goroutine. A task that is done before the
+// next Tick never has a live line, so that a fast run does not flicker.
 type Reporter struct {
 	Screen *Screen
 	// Numbers is the number of each task in the plan that was shown, by address; a
@@ -67,6 +68,7 @@ func (r *Reporter) Event(ev engine.Event) {
 		r.start(ev)
 	case engine.TaskProgress:
 		r.progress(ev)
+		r.draw(ev.Time)
 	case engine.TaskEnd:
 		r.end(ev)
 	case engine.PhaseEnd:
@@ -82,7 +84,6 @@ func (r *Reporter) Event(ev engine.Event) {
 		s.Print(r.summary(ev))
 		s.Tell(r.failure(ev))
 	}
-	r.draw(ev.Time)
 }
 
 // Tick redraws the live line, for its clock.
@@ -200,6 +201,7 @@ func (r *Reporter) end(ev engine.Event) {
 		e = r.entries[ev.Address]
 	}
 	r.running = deleteLive(r.running, e)
+	r.Screen.Show("")
 	delete(r.entries, ev.Address)
 
 	r.remember(e, ev)
