@@ -146,6 +146,14 @@ func (f Fixture) stat(t *testing.T, p string) conn.Info {
 	return info
 }
 
+// stranger is a user other than f.User.
+func (f Fixture) stranger() string {
+	if f.User == "root" {
+		return "nobody"
+	}
+	return "root"
+}
+
 // mkdir makes a directory below f.Dir and returns its path.
 func (f Fixture) mkdir(t *testing.T, name string) string {
 	t.Helper()

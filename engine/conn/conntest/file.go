@@ -104,7 +104,7 @@ func testWriteFileAttr(t *testing.T, f Fixture) {
 	}
 	other := conn.Attr{Mode: 0o640, Owner: f.OtherUser}
 	if f.OtherUser == "" {
-		want(t, "another owner", f.Host.WriteFile(t.Context(), path.Join(f.Dir, "other"), file("x", conn.Attr{Owner: "nobody"})), fs.ErrPermission)
+		want(t, "another owner", f.Host.WriteFile(t.Context(), path.Join(f.Dir, "other"), file("x", conn.Attr{Owner: f.stranger()})), fs.ErrPermission)
 		other.Owner = f.User
 	}
 	p := path.Join(f.Dir, "watched")
@@ -272,7 +272,7 @@ func testSetAttr(t *testing.T, f Fixture) {
 	}
 	want(t, "a missing path", f.Host.SetAttr(ctx, path.Join(f.Dir, "none"), a, false), fs.ErrNotExist)
 	if f.OtherUser == "" {
-		want(t, "another owner", f.Host.SetAttr(ctx, inside, conn.Attr{Owner: "nobody"}, false), fs.ErrPermission)
+		want(t, "another owner", f.Host.SetAttr(ctx, inside, conn.Attr{Owner: f.stranger()}, false), fs.ErrPermission)
 	}
 }
 

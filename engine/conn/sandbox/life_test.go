@@ -43,6 +43,11 @@ func processes(t *testing.T, dir string) []int {
 	return pids
 }
 
+// claimOf is the file by which the sandbox claims its addresses.
+func claimOf(s *sandbox.Sandbox) string {
+	return filepath.Join(os.TempDir(), "etcdplay-sandboxes-"+strconv.Itoa(os.Getuid()), strings.TrimSuffix(s.Hosts()[0].Address, ".1"))
+}
+
 func supervisorOf(t *testing.T, dir string) int {
 	t.Helper()
 	for _, pid := range processes(t, dir) {
@@ -105,9 +110,8 @@ func TestTwoAtOnce(t *testing.T) {
 		if _, err := os.Stat(s.Dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("after down: %s: got %v, want it gone", s.Dir, err)
 		}
-		claim := filepath.Join(os.TempDir(), "etcdplay-sandboxes-"+strconv.Itoa(os.Getuid()), strings.TrimSuffix(s.Hosts()[0].Address, ".1"))
-		if _, err := os.Stat(claim); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("after down: claim %s: got %v, want it gone", claim, err)
+		if _, err := os.Stat(claimOf(s)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("after down: its claim: got %v, want it gone", err)
 		}
 	}
 }
@@ -255,6 +259,12 @@ func TestFolderRemoved(t *testing.T) {
 			stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 			return err != nil || strings.Contains(string(stat), ") Z ")
 		})
+	}
+	if err := s.Down(t.Context(), false); err != nil {
+		t.Errorf("down: %v", err)
+	}
+	if _, err := os.Stat(claimOf(s)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after down: its claim: got %v, want it gone", err)
 	}
 }
 

@@ -282,17 +282,20 @@ func (s *Sandbox) StartHost(ctx context.Context, name string) error {
 	return err
 }
 
-// Down stops everything and, unless keep is set, removes the folder.
+// Down stops everything and, unless keep is set, removes the folder. A sandbox
+// whose folder somebody removed is down already.
 func (s *Sandbox) Down(ctx context.Context, keep bool) error {
 	_, err := supervisor.Call(ctx, s.Dir, supervisor.Request{Op: supervisor.Shutdown})
 	if err != nil && !errors.Is(err, conn.ErrUnreachable) {
 		return err
 	}
 	free, err := supervisor.Wait(ctx, s.Dir)
-	if err != nil {
+	switch {
+	case err == nil:
+		defer free()
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	defer free()
 	if keep {
 		return nil
 	}
