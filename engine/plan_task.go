@@ -87,7 +87,7 @@ func (w *planWalk) round(ctx context.Context, t *Task, r round, place Place, per
 			e.Perhaps = true
 		case !b:
 			e.Skipped, e.Perhaps = true, false
-			e.Results = absent(t, Skipped, s)
+			e.Results = absent(t, Skipped)
 			w.plan.Entries = append(w.plan.Entries, *e)
 			return e.Results, nil
 		}

@@ -180,7 +180,7 @@ func (w *planWalk) phase(ctx context.Context, ph *Phase, s *Scope) error {
 	if skipped {
 		for _, t := range slices.Concat(ph.Tasks, ph.Rescue, ph.Always) {
 			w.number++
-			s.Tasks[t.Name] = absent(t, Skipped, s)
+			s.Tasks[t.Name] = notRun(t)
 		}
 		return nil
 	}
@@ -215,12 +215,15 @@ func (w *planWalk) rescue(ctx context.Context, ph *Phase, s *Scope) error {
 		}
 		w.plan.Failed, w.plan.cause = failed, cause
 		if _, ok := inner.Tasks[t.Name]; !ok {
-			inner.Tasks[t.Name] = open(t, inner)
+			inner.Tasks[t.Name] = unknownLoop(t)
+			if !t.Looping() {
+				inner.Tasks[t.Name] = open(t)
+			}
 		}
 	}
 	w.world, w.changed = model, changed
 	for _, t := range ph.Rescue {
-		s.Tasks[t.Name] = absent(t, Skipped, s)
+		s.Tasks[t.Name] = notRun(t)
 	}
 	return nil
 }
@@ -256,13 +259,13 @@ func afterFailure(ph *Phase, s *Scope) *Scope {
 			var keys []string
 			attrs := map[string]cty.Value{}
 			for key := range v.AsValueMap() {
-				keys, attrs[key] = append(keys, key), open(t, s)
+				keys, attrs[key] = append(keys, key), open(t)
 			}
 			inner.Tasks[t.Name] = byKey(t, keys, attrs)
 		case t.Looping():
 			inner.Tasks[t.Name] = v
 		default:
-			inner.Tasks[t.Name] = open(t, s)
+			inner.Tasks[t.Name] = open(t)
 		}
 	}
 	return inner

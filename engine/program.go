@@ -187,6 +187,9 @@ type Output struct {
 // what it yields is the same for every with; only values differ.
 type Call struct {
 	Source string // as written
+	// Outputs is what the called playbook yields, with the types as far as they
+	// are known without its values.
+	Outputs map[string]cty.Type
 	// Bind makes the called program with these values of its variables, some of
 	// which may be unknown in a plan.
 	Bind func(with cty.Value, s *Scope) (*Program, Diagnostics)

@@ -14,21 +14,29 @@ func withStatus(results cty.Value, status Status) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-// absent is the results of a task that did not run: typed nulls, and why.
-func absent(t *Task, status Status, s *Scope) cty.Value {
+// absent is the results of one round that did not run: typed nulls, and why.
+func absent(t *Task, status Status) cty.Value {
 	attrs := map[string]cty.Value{}
-	for name, ty := range resultTypes(t, s) {
+	for name, ty := range resultTypes(t) {
 		attrs[name] = cty.NullVal(ty)
 	}
 	attrs["status"] = cty.StringVal(string(status))
 	return cty.ObjectVal(attrs)
 }
 
-// open is the results of a task that may run, and of which nothing is known,
+// notRun is the results of a task none of whose rounds ran.
+func notRun(t *Task) cty.Value {
+	if t.Looping() {
+		return byKey(t, nil, nil)
+	}
+	return absent(t, Skipped)
+}
+
+// open is the results of a round that may run, and of which nothing is known,
 // not even that they will not be null.
-func open(t *Task, s *Scope) cty.Value {
+func open(t *Task) cty.Value {
 	attrs := map[string]cty.Value{"status": cty.UnknownVal(cty.String)}
-	for name, ty := range resultTypes(t, s) {
+	for name, ty := range resultTypes(t) {
 		attrs[name] = cty.UnknownVal(ty)
 	}
 	return cty.ObjectVal(attrs)
@@ -46,24 +54,13 @@ func predictable(t *Task) cty.Value {
 
 // resultTypes is the types of the task's results without status; of a call,
 // those of the called playbook's outputs.
-func resultTypes(t *Task, s *Scope) map[string]cty.Type {
+func resultTypes(t *Task) map[string]cty.Type {
+	if t.Call != nil {
+		return t.Call.Outputs
+	}
 	types := map[string]cty.Type{}
 	for _, r := range t.Type.Results {
 		types[r.Name] = r.Type
-	}
-	if t.Call == nil {
-		return types
-	}
-	with := cty.DynamicVal
-	if args, ds := t.Args.Bind(s); !ds.HasErrors() {
-		with = withOf(args)
-	}
-	called, ds := t.Call.Bind(with, s)
-	if ds.HasErrors() || called == nil {
-		return types
-	}
-	for _, o := range called.Outputs {
-		types[o.Name] = cty.DynamicPseudoType
 	}
 	return types
 }

@@ -36,7 +36,7 @@ func (x *taskRun) recorded(l doneLine) (v cty.Value, again bool, err error) {
 		return cty.NilVal, false, fmt.Errorf("%w: results of %s: %w", ErrState, x.address, err)
 	}
 	if l.Status != OK {
-		return absent(x.t, l.Status, x.scope), false, nil
+		return absent(x.t, l.Status), false, nil
 	}
 	if v, err = x.t.converted(v); err != nil {
 		return cty.NilVal, false, err
@@ -174,7 +174,7 @@ func (p *runPhase) recall(t *Task, s *Scope) error {
 	one := func(address string) (cty.Value, error) {
 		l, ok := p.fold.done[address]
 		if !ok || l.Status != OK {
-			return absent(t, Failed, s), nil
+			return absent(t, Failed), nil
 		}
 		v, err := l.Results.Decode()
 		if err != nil {

@@ -30,11 +30,8 @@ func (b *bench) call(name string, keys ...string) *Task {
 	value := expr{f: func(s *Scope) cty.Value { return cty.ObjectVal(map[string]cty.Value{"key": s.Each.GetAttr("value")}) }}
 	t := task(callType, name, map[string]Expr{"source": str("inner.hcl"), "with": value})
 	t.ForEach = lit(cty.ListVal(vs))
-	t.Call = &Call{Source: "inner.hcl", Bind: func(with cty.Value, _ *Scope) (*Program, Diagnostics) {
-		key := cty.UnknownVal(cty.String)
-		if with.Type().IsObjectType() && with.Type().HasAttribute("key") {
-			key = with.GetAttr("key")
-		}
+	t.Call = &Call{Source: "inner.hcl", Outputs: map[string]cty.Type{"token": cty.String}, Bind: func(with cty.Value, _ *Scope) (*Program, Diagnostics) {
+		key := with.GetAttr("key")
 		first := task(b.site.addType(nil), "first", map[string]Expr{"key": lit(key), "value": str("v")})
 		second := task(b.site.addType(nil), "second", map[string]Expr{"key": str("sum"), "value": result("first", "token")})
 		p := b.program(&Phase{Name: "inner", Tasks: []*Task{first, second}})

@@ -137,7 +137,7 @@ func (p *runPhase) skipped(s *Scope) (bool, error) {
 	}
 	if skip {
 		for _, t := range p.everyTask() {
-			s.Tasks[t.Name] = absent(t, Skipped, s)
+			s.Tasks[t.Name] = notRun(t)
 		}
 		p.begin()
 		p.end(Skipped)
@@ -197,7 +197,7 @@ func (p *runPhase) tasks(ctx context.Context, s *Scope) error {
 		}
 	}
 	for _, t := range p.ph.Rescue {
-		s.Tasks[t.Name] = absent(t, Skipped, s)
+		s.Tasks[t.Name] = notRun(t)
 	}
 	if p.aborting && p.fold.phases[p.key].State != phaseOK {
 		return errAborted
@@ -230,7 +230,7 @@ func (p *runPhase) cleanUp(ctx context.Context, s *Scope, cause error) error {
 	})
 	for _, t := range p.everyTask() {
 		if _, ok := s.Tasks[t.Name]; !ok {
-			s.Tasks[t.Name] = absent(t, Skipped, s)
+			s.Tasks[t.Name] = notRun(t)
 		}
 	}
 	for i, t := range slices.Concat(p.ph.Rescue, p.ph.Always) {

@@ -90,7 +90,7 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 	var first error
 	for i, r := range rs {
 		if values[i] == cty.NilVal {
-			values[i] = absent(t, Skipped, r.scope)
+			values[i] = absent(t, Skipped)
 		}
 		results[r.key] = values[i]
 		if first == nil {
@@ -117,7 +117,7 @@ func (p *runPhase) round(ctx context.Context, t *Task, r round, place Place) (ct
 	if !errors.Is(err, errAborted) {
 		err = x.failure(err)
 	}
-	return absent(t, Failed, r.scope), err
+	return absent(t, Failed), err
 }
 
 // failure makes err the error of the task and tells of it. The error of a called
@@ -172,7 +172,7 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 	host, s, known, hds := target(x.t, x.scope)
 	x.host, x.scope = host, s
 	if skip, err := x.skipped(); err != nil || skip {
-		return absent(x.t, Skipped, s), err
+		return absent(x.t, Skipped), err
 	}
 	if hds.HasErrors() {
 		return cty.NilVal, hds
@@ -213,7 +213,7 @@ func (x *taskRun) skipped() (bool, error) {
 		return false, nil
 	}
 	x.how, x.effect = "", Control
-	if err := x.done(absent(x.t, Skipped, x.scope), Skipped, nil); err != nil {
+	if err := x.done(absent(x.t, Skipped), Skipped, nil); err != nil {
 		return false, err
 	}
 	x.effect = x.t.Type.Effect

@@ -210,8 +210,13 @@ func conditions(w *world, list []*syntax.Condition) []engine.Condition {
 // call is the playbook that a task calls, bound anew for each round.
 func (b binder) call(callee *Playbook, t *check.Task) *engine.Call {
 	source, _ := literal(t.Arg("source").Expression)
+	outputs := make(map[string]cty.Type, len(callee.Outputs))
+	for name, v := range callee.Outputs {
+		outputs[name] = v.Type()
+	}
 	return &engine.Call{
-		Source: source,
+		Source:  source,
+		Outputs: outputs,
 		Bind: func(with cty.Value, s *engine.Scope) (*engine.Program, engine.Diagnostics) {
 			names := b.names
 			if s != nil && s.Run != cty.NilVal {
