@@ -110,6 +110,16 @@ func TestReplace(t *testing.T) {
 	if err := remove.Guard("", a, s, w).Err(); err == nil || !strings.Contains(err.Error(), "Q7") {
 		t.Errorf("removing a healthy one: got %v", err)
 	}
+
+	// With consent, even the leader is; the others elect another one.
+	r = c.act(remove, map[string]cty.Value{"id": str(w.Cluster.Leader), "even_if_healthy": cty.True})
+	if !r.GetAttr("count").RawEquals(cty.NumberIntVal(2)) {
+		t.Errorf("removing the leader: got %#v", r)
+	}
+	summary, r, err = c.read(health(), map[string]cty.Value{"require": str("all")})
+	if err != nil || summary != "2 of 2 healthy" || texts(r, "leader") == "" {
+		t.Errorf("after the removal of the leader: got %q, %#v, %v", summary, r, err)
+	}
 }
 
 // join adds n as a learner, starts it from the results, and promotes it.
