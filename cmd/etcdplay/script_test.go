@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 //	cmpout FILE           the last stdout is FILE, run IDs and ports aside
 //	cmperr FILE           the same for stderr
 //	exits CODE etcdplay…  runs the program, which must end with that exit code
+//	capture NAME REGEXP   sets $NAME to the first match in the last stdout
 //
 // and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
 // that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
@@ -49,9 +50,10 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"cmpout": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
-			"cmperr": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
+			"exits":   exits,
+			"capture": capture,
+			"cmpout":  func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
+			"cmperr":  func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
 		},
 	})
 }
@@ -150,4 +152,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// capture keeps a piece of the last stdout for later commands.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	found := pattern.FindString(ts.ReadFile("stdout"))
+	if found == "" {
+		ts.Fatalf("no match for %q in stdout", args[1])
+	}
+	ts.Setenv(args[0], found)
 }
