@@ -24,11 +24,12 @@ func Abort(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOptio
 		return m.finish(nil, err)
 	}
 	now := m.env.now()
-	out := Outcome{RunID: r.Identity.ID, Status: OK, Exposed: m.exposure.end(now), sent: m.sent}
-	if err := m.end(RunAborted, nil, out.Exposed, now); err != nil {
+	exposed := m.exposure.end(now)
+	out := Outcome{RunID: r.Identity.ID, Status: OK, Exposed: m.fold.exposed + exposed, sent: m.sent}
+	if err := m.end(RunAborted, nil, exposed, now); err != nil {
 		out.Status, out.Err, out.Failure = statusOf(err), err, m.failed(err)
 	}
-	if d := m.remains(r); len(d.Notes) > 0 {
+	if d := m.remains(); len(d.Notes) > 0 {
 		m.emit(Event{Kind: Finding, Message: d.Summary, Diagnostics: Diagnostics{d}})
 	}
 	m.emit(Event{Kind: Summary, Status: out.Status, Elapsed: now.Sub(m.began), Exposed: out.Exposed, Failure: out.Failure})
@@ -36,7 +37,7 @@ func Abort(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOptio
 }
 
 // remains says what the run has changed and nothing has taken back.
-func (r *runner) remains(rec *Record) Diagnostic {
+func (r *runner) remains() Diagnostic {
 	d := Diagnostic{
 		Severity: Warning, Code: codeRemains, Summary: "Changes remain",
 		Detail: "The run is closed. What it has changed stays as it is; begin a new run to go on from there.",

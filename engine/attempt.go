@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -124,6 +125,9 @@ func (x *taskRun) once(ctx context.Context) (cty.Value, func(*world.World), erro
 		if err != nil || settled {
 			return v, x.advancing(v), err
 		}
+		if err := x.preconditions(); err != nil {
+			return cty.NilVal, nil, err
+		}
 	}
 	if x.aborting && x.place == InPhase {
 		return cty.NilVal, nil, errAborted
@@ -218,7 +222,7 @@ func (x *taskRun) guard(state State) (world.Verdict, world.Budget) {
 // intend puts on disk what is about to be done, with all that is needed to find
 // out later whether it was.
 func (x *taskRun) intend(state State, verdict world.Verdict, budget world.Budget) error {
-	args, err := journal.Encode(x.args)
+	args, err := journal.Encode(x.scrub.marked(x.args))
 	if err != nil {
 		return fmt.Errorf("its arguments cannot be recorded: %w", err)
 	}
@@ -228,7 +232,8 @@ func (x *taskRun) intend(state State, verdict world.Verdict, budget world.Budget
 	}
 	line := intentLine{
 		T: "intent", Task: x.address, Type: x.t.Type.Name, Effect: x.effect, Host: x.host, Phase: x.ph.Name,
-		Place: x.place, Attempt: x.attempt, Args: args, State: raw, Verdict: verdict, Budget: budget, At: x.env.now(),
+		Place: x.place, Attempt: x.attempt, Args: args,
+		State: json.RawMessage(x.scrub.String(string(raw))), Verdict: verdict, Budget: budget, At: x.env.now(),
 	}
 	killPoint("P1 " + x.address)
 	tearPoint("P2 "+x.address, func() { _ = x.journal.Tear(line) })

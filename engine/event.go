@@ -32,7 +32,7 @@ type Event struct {
 	Entry         *Entry        // of task_start: how the task looks now that its values are known
 	Diagnostics   Diagnostics   // of diagnostic, and of a failed task_end
 	Outputs       []PlannedOutput
-	Exposed       time.Duration // of summary: for how long the cluster could not have lost a member
+	Exposed       time.Duration // of summary: for how long, while an engine was at work, the cluster could not have lost a member
 	Failure       *Failure      // of summary; nil if the run was OK
 }
 

@@ -3,6 +3,10 @@
 // task is run so that its effect is never lost track of, and how an interrupted
 // run goes on. It does not know in which language a playbook is written, what
 // any task type does, or how a host is reached.
+//
+// Built with the tag faultinject, a run counts the points at which it may die
+// and, told by ETCDPLAY_KILL_AT, kills itself at one of them; fault_on.go says
+// which they are. No other build can.
 package engine
 
 import (

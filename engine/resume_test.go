@@ -178,6 +178,58 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
+// A secret that comes back in a result, where no mark has reached it, is not
+// recorded either; who needs it after a resume is told so.
+func TestSecretInResultsIsWithheld(t *testing.T) {
+	const secret = "correct horse"
+	b := newBench(t)
+	fail := "two"
+	b.failing(&fail)
+	ty := b.site.addType(func(s *Spec[addArgs, addState, addResults]) {
+		apply := s.Apply
+		s.Apply = func(ctx context.Context, h Hands, a addArgs, st addState) (addResults, error) {
+			r, err := apply(ctx, h, a, st)
+			r.Token = "the password is " + secret
+			return r, err
+		}
+	})
+	one := task(ty, "one", map[string]Expr{"key": str("one"), "value": str("v")})
+	two := task(b.site.addType(nil), "two", map[string]Expr{"key": str("two"), "value": result("one", "token")})
+	p := b.program(&Phase{Tasks: []*Task{one, two}})
+	p.Inputs = []Input{{Name: "pw", Value: cty.StringVal(secret).Mark(Sensitive), Sensitive: true}}
+	wantCode(t, Run(context.Background(), p, b.env, nil, RunOptions{StateDir: b.state}), ExitFailed)
+	data, err := os.ReadFile(filepath.Join(b.record().Dir, "journal"))
+	if err != nil || strings.Contains(string(data), secret) {
+		t.Errorf("the journal holds the secret (%v)", err)
+	}
+	fail = ""
+	o := b.resume(p)
+	wantCode(t, o, ExitRefused)
+	if !strings.Contains(o.Err.Error(), "the journal does not keep") {
+		t.Errorf("got %v", o.Err)
+	}
+}
+
+// What was begun is settled, whatever its conditions say by now.
+func TestOpenTaskIsSeenThrough(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.site.after = func(string) error {
+		cancel()
+		return ctx.Err()
+	}
+	holds := cty.True
+	now := expr{f: func(*Scope) cty.Value { return holds }}
+	one := b.add("one", "one")
+	one.When, one.Pre = now, []Condition{{Condition: now, Message: str("no")}}
+	p := b.program(&Phase{Tasks: []*Task{one}})
+	wantCode(t, Run(ctx, p, b.env, nil, RunOptions{StateDir: b.state}), ExitInterrupted)
+	holds, b.site.after, b.events = cty.False, nil, nil
+	wantCode(t, b.resume(p), ExitOK)
+	want(t, "ends", b.ends(), "one ok reconciled")
+	want(t, "effects", b.effects("one"), "one=1")
+}
+
 func TestSecondEngineIsKeptOff(t *testing.T) {
 	b := newBench(t)
 	p := b.program(&Phase{Tasks: []*Task{b.add("one", "one")}})

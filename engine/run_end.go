@@ -90,7 +90,7 @@ func (x *taskRun) explained(te *taskError) Diagnostics {
 
 // done records the task's end. Nobody is told before it returns.
 func (x *taskRun) done(results cty.Value, status Status, after *world.Budget) error {
-	v, err := journal.Encode(results)
+	v, err := journal.Encode(x.scrub.marked(results))
 	if err != nil {
 		return fmt.Errorf("its results cannot be recorded: %w", err)
 	}

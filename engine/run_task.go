@@ -183,12 +183,10 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 	if err := x.bind(); err != nil {
 		return cty.NilVal, err
 	}
-	open, ds := x.t.conditions(x.t.Pre, "Precondition failed", x.address, x.scope)
-	if ds.HasErrors() {
-		return cty.NilVal, ds
-	}
-	if open {
-		return cty.NilVal, errors.New("its precondition is null")
+	if _, begun := x.fold.open[x.address]; !begun {
+		if err := x.preconditions(); err != nil {
+			return cty.NilVal, err
+		}
 	}
 	if err := x.agrees(nil); err != nil {
 		return cty.NilVal, err
@@ -196,10 +194,21 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 	return x.timed(ctx)
 }
 
+func (x *taskRun) preconditions() error {
+	open, ds := x.t.conditions(x.t.Pre, "Precondition failed", x.address, x.scope)
+	if ds.HasErrors() {
+		return ds
+	}
+	if open {
+		return errors.New("its precondition is null")
+	}
+	return nil
+}
+
 // skipped decides on the task's when, and records that it is skipped.
 func (x *taskRun) skipped() (bool, error) {
-	if x.t.When == nil {
-		return false, nil
+	if _, begun := x.fold.open[x.address]; x.t.When == nil || begun {
+		return false, nil // what was begun is seen through
 	}
 	v, ds := x.t.When.Eval(x.scope)
 	if ds.HasErrors() {

@@ -202,15 +202,16 @@ func (r *runner) run(ctx context.Context) Outcome {
 // finish records the end of the run, or that it stopped.
 func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
 	now := r.env.now()
-	o := Outcome{RunID: r.env.Identity.ID, Exposed: r.exposure.end(now), sent: r.sent}
+	exposed := r.exposure.end(now)
+	o := Outcome{RunID: r.env.Identity.ID, Exposed: r.fold.exposed + exposed, sent: r.sent}
 	if err == nil {
 		o.Outputs = map[string]cty.Value{}
 		for _, out := range outs {
 			o.Outputs[out.Name] = out.Value
 		}
-		err = r.end(RunOK, o.Outputs, o.Exposed, now)
+		err = r.end(RunOK, o.Outputs, exposed, now)
 	} else if !errors.Is(err, ErrState) {
-		if serr := r.stopped(err, o.Exposed, now); serr != nil {
+		if serr := r.stopped(err, exposed, now); serr != nil {
 			err = serr
 		}
 	}
@@ -231,7 +232,7 @@ func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
 func (r *runner) end(state RunState, outputs map[string]cty.Value, exposed time.Duration, now time.Time) error {
 	line := endLine{T: "end", State: state, Exposed: exposed, At: now}
 	if outputs != nil {
-		v, err := journal.Encode(cty.ObjectVal(outputs))
+		v, err := journal.Encode(r.scrub.marked(cty.ObjectVal(outputs)))
 		if err != nil {
 			return err
 		}

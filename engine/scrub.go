@@ -126,6 +126,19 @@ func (s *Scrubber) addMarked(v cty.Value, within bool) {
 	}
 }
 
+// marked is v with those of its strings marked that hold a secret, whether or
+// not a mark has reached them, so that the journal leaves them out.
+func (s *Scrubber) marked(v cty.Value) cty.Value {
+	plain, marks := v.UnmarkDeepWithPaths()
+	_ = cty.Walk(plain, func(p cty.Path, e cty.Value) (bool, error) { // its function returns no error
+		if e.Type() == cty.String && e.IsKnown() && !e.IsNull() && s.String(e.AsString()) != e.AsString() {
+			marks = append(marks, cty.PathValueMarks{Path: p.Copy(), Marks: cty.NewValueMarks(Sensitive)})
+		}
+		return true, nil
+	})
+	return plain.MarkWithPaths(marks)
+}
+
 // String returns text without the secrets.
 func (s *Scrubber) String(text string) string {
 	if s == nil {

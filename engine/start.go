@@ -56,7 +56,12 @@ func (r *runner) begin(opts RunOptions) (release func(), err error) {
 		_ = r.journal.Close() // every record is on disk already
 		lock.release()
 	}
-	head, err := headOf(p, id, opts.Invocation)
+	inv := opts.Invocation
+	inv.Vars = nil
+	for _, v := range opts.Invocation.Vars {
+		inv.Vars = append(inv.Vars, r.scrub.String(v))
+	}
+	head, err := headOf(p, id, inv)
 	if err != nil {
 		return release, err
 	}
