@@ -230,7 +230,7 @@ func (a *assigner) text(v *check.Variable, source, text string) {
 		a.add(diag.Bare(diag.UnknownHost, "Unknown host", "%s: %s", source, hosts.text))
 	case err != nil:
 		text := strings.TrimPrefix(err.Error(), "var."+v.Name+": ")
-		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s", source, text))
+		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s.", source, strings.TrimSuffix(text, ".")))
 	}
 	if err != nil {
 		val = cty.NilVal
@@ -238,13 +238,18 @@ func (a *assigner) text(v *check.Variable, source, text string) {
 	a.given[v.Name] = engine.Input{Name: v.Name, Value: val, Source: strings.TrimSuffix(source, " "+v.Name), Sensitive: v.Sensitive}
 }
 
+// noText is a value that no text can hold.
+type noText struct{}
+
+func (noText) Error() string { return "it holds a NUL byte" }
+
 // parse reads bare text by the type of the variable: a string as it is, a host
 // by its name, hosts by names with commas, all else as an expression.
 func (a *assigner) parse(v *check.Variable, source, text string) (cty.Value, error) {
 	switch {
 	case v.Type == cty.String:
 		if strings.ContainsRune(text, 0) {
-			return cty.NilVal, errors.New("it holds a NUL byte.")
+			return cty.NilVal, noText{}
 		}
 		return cty.StringVal(text), nil
 	case v.Type.Equals(eval.HostType):

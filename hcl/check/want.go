@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/zclconf/go-cty/cty"
@@ -210,7 +209,7 @@ func span(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
 			err = eval.CheckKind(engine.Duration, nil, plain.AsString())
 		}
 	case v.Type() == cty.Number:
-		err = errors.New(`a length of time is needed, and this is a number. Write it with its unit, for example "30s" or "5m".`) //nolint:staticcheck // sentences
+		err = valueError(`a length of time is needed, and this is a number. Write it with its unit, for example "30s" or "5m".`)
 	}
 	if err != nil {
 		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument %q: %s", x.Name, err.Error()))
