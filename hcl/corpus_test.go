@@ -56,9 +56,6 @@ func findings(t testing.TB, dir, name string) (engine.Diagnostics, map[string][]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p == nil {
-		return found, map[string][]byte{name: src}
-	}
 	var v hcl.Values
 	if _, words, ok := strings.Cut(string(src), "\n# bind:"); ok {
 		for _, w := range strings.Fields(words) {

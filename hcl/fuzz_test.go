@@ -39,22 +39,21 @@ func FuzzLoad(f *testing.F) {
 	inv := demo(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		p, found := loadText(text)
-		sources := map[string][]byte{"p.hcl": []byte(text)}
-		if p != nil {
-			sources = p.Sources()
-			values := hcl.Values{}
-			for _, v := range p.Variables() {
-				if v.Default == cty.NilVal && v.Type == "host" {
-					values.Vars = append(values.Vars, v.Name+"=demo-etcd-1")
-				} else if v.Default == cty.NilVal {
-					values.Vars = append(values.Vars, v.Name+"=[]")
-				}
+		sources := p.Sources()
+		values := hcl.Values{}
+		for _, v := range p.Variables() {
+			switch {
+			case v.Default != cty.NilVal:
+			case v.Type == "host":
+				values.Vars = append(values.Vars, v.Name+"=demo-etcd-1")
+			default:
+				values.Vars = append(values.Vars, v.Name+"=[]")
 			}
-			prog, more := p.Bind(inv, values, identity())
-			found = append(found, more...)
-			if prog != nil {
-				found = append(found, evaluate(prog, 0)...)
-			}
+		}
+		prog, more := p.Bind(inv, values, identity())
+		found = append(found, more...)
+		if prog != nil {
+			found = append(found, evaluate(prog, 0)...)
 		}
 		var b bytes.Buffer
 		if err := diag.Write(&b, found, sources, diag.Options{Color: true}); err != nil {

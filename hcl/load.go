@@ -56,8 +56,8 @@ type shared struct {
 
 // Load reads the playbook at path and those it calls, and checks all that can
 // be checked without an inventory. The findings are all there are, in the order
-// of the source. The playbook is nil only if its header cannot be read; with
-// other errors it can be asked about its declarations and for its sources.
+// of the source. The playbook is never nil: with errors it can still be asked for
+// its sources and, as far as they could be read, for its declarations.
 func Load(path string, o Options) (*Playbook, engine.Diagnostics) {
 	s := &shared{
 		types:   check.NewTypes(o.Types),
@@ -81,14 +81,21 @@ func Load(path string, o Options) (*Playbook, engine.Diagnostics) {
 	})
 	src, err := s.read(path)
 	if err != nil {
-		return nil, engine.Diagnostics{unreadable(path, err)}
+		return s.unread(path), engine.Diagnostics{unreadable(path, err)}
 	}
 	p, found := s.load(path, src, nil)
 	found = append(found, s.found...)
-	if p != nil {
-		p.valid = !found.HasErrors()
+	if p == nil {
+		return s.unread(path), found
 	}
+	p.valid = !found.HasErrors()
 	return p, found
+}
+
+// unread is a playbook of which nothing is known.
+func (s *shared) unread(path string) *Playbook {
+	file := &syntax.File{Name: path}
+	return &Playbook{Playbook: &check.Playbook{Playbook: &syntax.Playbook{File: file}}, shared: s}
 }
 
 func unreadable(path string, err error) engine.Diagnostic {

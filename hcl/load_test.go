@@ -1,12 +1,10 @@
 package hcl_test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/etcdplay/etcdplay/hcl"
-	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/tasks"
 )
 
@@ -20,12 +18,7 @@ func TestShipped(t *testing.T) {
 	for _, f := range files {
 		p, found := hcl.Load(f, hcl.Options{Types: tasks.Types(), ToolVersion: "0.1.0"})
 		if len(found) > 0 {
-			var sources map[string][]byte
-			if p != nil {
-				sources = p.Sources()
-			}
-			t.Errorf("%s:", f)
-			_ = diag.Write(os.Stderr, found, sources, diag.Options{})
+			t.Errorf("%s:\n%s", f, written(found, p.Sources()))
 		}
 	}
 }

@@ -57,8 +57,7 @@ func runValue(id engine.Identity) cty.Value {
 // view is a world together with what has come of the tasks so far.
 type view struct {
 	*world
-	s    *engine.Scope
-	seen map[string]bool // locals being evaluated
+	s *engine.Scope
 }
 
 func (v view) Named(root, name string) (cty.Value, hcl.Diagnostics) {
@@ -85,7 +84,7 @@ func (v view) Named(root, name string) (cty.Value, hcl.Diagnostics) {
 // local is the value of a local at this moment.
 func (v view) local(name string) (cty.Value, hcl.Diagnostics) {
 	x := v.p.Local(name)
-	if x == nil || v.seen[name] {
+	if x == nil {
 		return cty.DynamicVal, nil
 	}
 	still := v.isStill(name)

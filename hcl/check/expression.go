@@ -37,7 +37,7 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 	if !c.calls(x) || !good {
 		return cty.DynamicVal, false
 	}
-	ctx, _ := scope.Context(c.functions, refs, unknowns{c, at})
+	ctx, _ := scope.Context(c.functions, refs, unknowns{c, at, refs})
 	v, found := x.Value(ctx)
 	if found.HasErrors() {
 		c.found = append(c.found, Findings(found, x.Place)...)
@@ -55,8 +55,9 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 // unknowns is the source of values while checking: unknown ones of the right
 // types.
 type unknowns struct {
-	c  *checker
-	at site
+	c    *checker
+	at   site
+	refs []scope.Reference // of the expression
 }
 
 func (u unknowns) Named(root, name string) (cty.Value, hcl.Diagnostics) {
@@ -69,7 +70,7 @@ func (u unknowns) Named(root, name string) (cty.Value, hcl.Diagnostics) {
 		return u.c.localValue(name), nil
 	case "task":
 		if t := u.c.out.tasks[name]; t != nil {
-			return u.c.taskValue(t), nil
+			return u.c.taskValue(t, u.refs), nil
 		}
 	}
 	return cty.DynamicVal, nil

@@ -156,17 +156,30 @@ func (c *checker) resultValue(t *Task) cty.Value {
 // results is the type of what one round of a task yields.
 func (c *checker) results(t *Task) cty.Type { return c.resultValue(t).Type() }
 
-// taskValue is the name task.X: the results, or the map of them.
-func (c *checker) taskValue(t *Task) cty.Value {
+// taskValue is the name task.X in an expression with these references: the
+// results, or the map of them. An unknown map cannot say which part of its
+// elements is sensitive, so where all keys are written out they are given; what
+// is missed here is found when the task is bound.
+func (c *checker) taskValue(t *Task, refs []scope.Reference) cty.Value {
 	v := c.resultValue(t)
 	if !t.Looping() || v.Type() == cty.DynamicPseudoType {
 		return v
 	}
-	m := cty.UnknownVal(cty.Map(v.Type())).RefineNotNull()
-	if sensitive(v) {
-		m = secret(m)
+	rounds := map[string]cty.Value{}
+	for _, r := range refs {
+		if r.Root != "task" || r.Name != t.Name {
+			continue
+		}
+		key, named := "", false
+		if len(r.Rest) > 0 {
+			key, named = scope.StepName(r.Rest[0])
+		}
+		if !named {
+			return cty.UnknownVal(cty.Map(v.Type())).RefineNotNull()
+		}
+		rounds[key] = v
 	}
-	return m
+	return cty.ObjectVal(rounds)
 }
 
 // NotRun is the value of a task that did not run: nulls of the types of its
