@@ -77,7 +77,7 @@ func (m *matrix) walk() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	names := strings.Fields(string(raw))
+	names := strings.Split(strings.TrimSpace(string(raw)), "\n")
 	if len(names) < 40 {
 		m.t.Fatalf("%d points, want at least 40: %v", len(names), names)
 	}
@@ -156,7 +156,7 @@ type ending struct {
 	Needs     map[string]bool   // NeedDaemonReload by host
 	Aside     int               // data directories moved aside on the target in this run
 	Leftovers []string          // files of ours that should not be there
-	Changes   map[string]int    // changes of membership that etcd has applied, by kind
+	Changes   map[string]int    // of membership, as etcd applied them, by kind
 }
 
 func (e ending) String() string {
@@ -235,10 +235,13 @@ func (m *matrix) look(ctx context.Context, name string, begun time.Time, e *endi
 	for _, entry := range entries {
 		var line struct {
 			Message string `json:"msg"`
-			Kind    string `json:"raft-conf-change"`
 		}
-		if json.Unmarshal([]byte(entry.Message), &line) == nil && line.Message == "applied a configuration change through raft" {
-			e.Changes[line.Kind]++
+		if json.Unmarshal([]byte(entry.Message), &line) != nil {
+			continue
+		}
+		switch line.Message { // what every member says when it applies a change
+		case "added member", "removed member", "promote member":
+			e.Changes[line.Message]++
 		}
 	}
 }
