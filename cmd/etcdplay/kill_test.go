@@ -40,6 +40,7 @@ type matrix struct {
 	prepare func(m *matrix) // brings the cluster to where the playbook begins
 	undo    func(m *matrix) // nil, or takes back what the playbook did
 	client  *clientv3.Client
+	during  func() string // what is going on, for failures
 }
 
 func TestKillMatrixReplace(t *testing.T) {
@@ -130,7 +131,7 @@ func (m *matrix) kill(n int, name string, want ending) {
 			m.t.Fatalf("point %d (%s): not at an end after %d resumes:\n%s", n, name, try, strings.Join(history, "\n----\n"))
 		}
 		command := []string{"resume", "--yes"}
-		if len(m.runs()) == len(before) { // killed before there was a run
+		if len(m.runs()) == len(before) || strings.Contains(out, "was never begun") {
 			command = append([]string{"run", "--yes"}, m.args...)
 		}
 		env := []string(nil)
@@ -139,6 +140,9 @@ func (m *matrix) kill(n int, name string, want ending) {
 		}
 		code, out = m.etcdplay(env, command...)
 		history = append(history, out)
+	}
+	m.during = func() string {
+		return fmt.Sprintf("point %d (%s)\n%s", n, name, strings.Join(history, "\n----\n"))
 	}
 	if got := m.end(begun); !reflect.DeepEqual(got, want) {
 		m.t.Errorf("point %d (%s): the end is\n%s\nwant, as undisturbed,\n%s\n%s", n, name, got, want, strings.Join(history, "\n----\n"))
@@ -279,7 +283,7 @@ func (m *matrix) hashesEqual(endpoints []string) bool {
 	for i, ep := range endpoints {
 		h, err := m.client.HashKV(ctx, ep, now.Header.Revision)
 		if err != nil {
-			m.t.Fatal(err)
+			m.t.Fatalf("HashKV of %s: %v\n%s", ep, err, m.during())
 		}
 		if i == 0 {
 			first = h.Hash
@@ -296,7 +300,7 @@ func newMatrix(t *testing.T) *matrix {
 		t.Skip("kills and resumes for minutes")
 	}
 	dir := t.TempDir()
-	m := &matrix{t: t, exe: filepath.Join(dir, "etcdplay"), state: filepath.Join(dir, "state")}
+	m := &matrix{t: t, during: func() string { return "undisturbed run" }, exe: filepath.Join(dir, "etcdplay"), state: filepath.Join(dir, "state")}
 	build := exec.Command("go", "build", "-tags", "faultinject", "-o", m.exe, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -72,6 +72,8 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 		return nil
 	case engine.RunAborted:
 		return wrong("", "Run %s was closed by abort, and cannot go on.", r.Identity.ID)
+	case engine.RunNotBegun:
+		return wrong("", "Run %s was never begun: its etcdplay ended before it did anything. Run the playbook again.", r.Identity.ID)
 	}
 	op, err := a.reopen(r, g.vars)
 	if err != nil {
