@@ -123,7 +123,8 @@ func Runs(stateDir string) ([]*Record, error) {
 }
 
 // OpenRun reads one run: by its ID, by a prefix of it that fits only one, or,
-// with "", the last one begun. The error wraps ErrInput if there is no such run
+// with "", the last one, also if it is RunNotBegun: an older run that ended well
+// must not be taken for the one that was just killed. The error wraps ErrInput if there is no such run
 // and ErrState if its journal cannot be read.
 func OpenRun(stateDir, id string) (*Record, error) {
 	ids, err := runIDs(stateDir)
@@ -147,13 +148,7 @@ func OpenRun(stateDir, id string) (*Record, error) {
 	case len(fits) > 1 && id != "":
 		return nil, fmt.Errorf("%w: %s is the beginning of several runs: %s", ErrInput, id, strings.Join(fits, ", "))
 	}
-	for _, have := range fits[:len(fits)-1] {
-		// With "", a run that died before its first record does not count.
-		if r, err := readRun(stateDir, have); err != nil || r.State != RunNotBegun {
-			return r, err
-		}
-	}
-	return readRun(stateDir, fits[len(fits)-1])
+	return readRun(stateDir, fits[0])
 }
 
 // runIDs is the IDs of all runs, newest first. A folder of that name may be of a
