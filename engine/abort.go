@@ -19,7 +19,7 @@ func Abort(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOptio
 	m.emit(Event{Kind: RunStart, Message: p.Name})
 	m.look(ctx)
 	w := runWalk{runner: m, program: p}
-	err := w.phases(ctx, newScope(env.Identity))
+	err := w.phases(ctx, newScope(r.Identity))
 	if !errors.Is(err, errAborted) {
 		return m.finish(nil, err)
 	}

@@ -80,9 +80,10 @@ type RunOptions struct {
 // ResumeOptions is RunOptions for a resumed or aborted run.
 type ResumeOptions struct {
 	StateDir string
-	// AcceptChanges goes on although the playbook, a template or the inventory
-	// has changed, as long as every recorded task is still there with its type
-	// and in its order. It is recorded as an override.
+	// AcceptChanges goes on although the playbook or a template has changed, as
+	// long as every recorded task is still there with its type and nothing new
+	// stands before the last of them. It is recorded as an override. A changed
+	// inventory, cluster or input is refused in any case.
 	AcceptChanges bool
 	Stop          <-chan struct{}
 	Invocation    Invocation

@@ -117,7 +117,7 @@ func (x *taskRun) ask(ctx context.Context, key, question string) (answerLine, er
 	}
 	a := answerLine{
 		T: "answer", Task: key, Question: question, Answer: x.scrub.String(answer),
-		Yes: yes, By: x.env.Identity.User, At: x.env.now(),
+		Yes: yes, By: x.by, At: x.env.now(),
 	}
 	return a, x.record(a)
 }

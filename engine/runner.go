@@ -24,6 +24,7 @@ type runner struct {
 	aborting    bool
 	stop        <-chan struct{}
 	scrub       *Scrubber
+	by          string // who runs this process
 	began       time.Time
 	fold        *fold // of what earlier processes wrote
 
@@ -178,7 +179,7 @@ func (r *runner) advance(f func(w *world.World)) (before, after *world.Budget) {
 func (r *runner) incarnate(operation string) error {
 	return r.record(incarnationLine{
 		T: "incarnation", N: r.fold.n + 1, Operation: operation, PID: os.Getpid(),
-		User: r.env.Identity.User, At: r.env.now(),
+		User: r.by, At: r.env.now(),
 	})
 }
 

@@ -90,20 +90,20 @@ func newRunner(p *Program, env Env, stop <-chan struct{}, scrub *Scrubber) *runn
 		scrub.AddValue(in.Value)
 	}
 	return &runner{
-		env: env, program: p, stop: stop, scrub: scrub, fold: newFold(), began: env.now(),
+		env: env, program: p, by: env.Identity.User, stop: stop, scrub: scrub, fold: newFold(), began: env.now(),
 		world: &world.World{Hosts: map[string]*world.Host{}},
 	}
 }
 
 func (r *runner) holder(operation string) Holder {
 	return Holder{
-		RunID: r.env.Identity.ID, Operation: operation, User: r.env.Identity.User, PID: os.Getpid(),
+		RunID: r.env.Identity.ID, Operation: operation, User: r.by, PID: os.Getpid(),
 		Since: r.env.now(),
 	}
 }
 
 func (r *runner) override(text string) error {
-	return r.record(overrideLine{T: "override", Text: text, By: r.env.Identity.User, At: r.env.now()})
+	return r.record(overrideLine{T: "override", Text: text, By: r.by, At: r.env.now()})
 }
 
 // notBegun is the outcome of a run that did not come to its first task.

@@ -27,8 +27,8 @@ func Resume(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOpti
 // what is so now. The outcome is not nil if there is nothing more to do; release
 // is to be called in any case.
 func takeUp(p *Program, env Env, r *Record, opts ResumeOptions, operation string) (m *runner, release func(), o *Outcome) {
-	env.Identity = r.Identity
 	m = newRunner(p, env, opts.Stop, opts.Scrub)
+	m.env.Identity = r.Identity
 	over := func(err error) *Outcome {
 		o := m.notBegun(err)
 		return &o
