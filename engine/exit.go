@@ -55,8 +55,8 @@ func (e *LockedError) Error() string {
 	if e.Holder.PID == 0 {
 		return fmt.Sprintf("another etcdplay works on cluster %s", e.Cluster)
 	}
-	return fmt.Sprintf("another etcdplay works on cluster %s: %s of run %s, process %d of %s, since %s",
-		e.Cluster, e.Holder.Operation, e.Holder.RunID, e.Holder.PID, e.Holder.User, e.Holder.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("another etcdplay works on cluster %s: run %s (%s), process %d of %s, since %s",
+		e.Cluster, e.Holder.RunID, e.Holder.Operation, e.Holder.PID, e.Holder.User, e.Holder.Since.UTC().Format(time.RFC3339))
 }
 
 // ExitCode is the exit code of the program for an error of this package.

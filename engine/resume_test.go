@@ -242,7 +242,7 @@ func TestSecondEngineIsKeptOff(t *testing.T) {
 	}
 	wantCode(t, Run(context.Background(), p, b.env, nil, RunOptions{StateDir: b.state}), ExitOK)
 	wantCode(t, second, ExitLocked)
-	if !strings.Contains(second.Err.Error(), "run of run 20261122T095500Z-0001") {
+	if !strings.Contains(second.Err.Error(), "run 20261122T095500Z-0001 (run)") {
 		t.Errorf("the holder is not named: %v", second.Err)
 	}
 	want(t, "effects", b.effects("one"), "one=1")

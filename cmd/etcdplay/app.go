@@ -107,6 +107,7 @@ resume.`,
 		}
 		return target.Help()
 	}})
+	root.SetHelpCommandGroupID("program")
 	for _, g := range a.groups() {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {

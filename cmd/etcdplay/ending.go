@@ -12,6 +12,7 @@ import (
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/eval"
 )
 
 // usageError is a wrong command line. Nothing was done.
@@ -114,16 +115,14 @@ func summaryOf(err error) string {
 	return "Failed"
 }
 
-// sentence is an error's text as a sentence.
+// sentence is an error's text as a sentence, without the kind of the error, which
+// the summary names.
 func sentence(err error) string {
-	text := strings.TrimPrefix(err.Error(), engine.ErrInput.Error()+": ")
-	if text == "" {
-		return ""
+	text := err.Error()
+	for _, kind := range []error{engine.ErrInput, engine.ErrState, engine.ErrDrift} {
+		text = strings.TrimPrefix(text, kind.Error()+": ")
 	}
-	if !strings.ContainsAny(text[len(text)-1:], ".?!:") {
-		text += "."
-	}
-	return text
+	return eval.Sentence(text)
 }
 
 // findings prints diagnostics: to stderr for people, among the records for

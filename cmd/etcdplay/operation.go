@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,9 +28,9 @@ type target struct {
 	varsFiles []string
 }
 
-func (t *target) flags(cmd *cobra.Command, a *app) {
+func (t *target) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&t.inventory, "inventory", "i", a.env["ETCDPLAY_INVENTORY"], "inventory `FILE`; else $ETCDPLAY_INVENTORY, else inventory.hcl beside the playbook or here")
+	f.StringVarP(&t.inventory, "inventory", "i", "", "inventory `FILE`; else $ETCDPLAY_INVENTORY, else inventory.hcl beside the playbook or here")
 	f.StringVar(&t.cluster, "cluster", "", "`NAME` of the cluster, where the inventory has several")
 	f.StringArrayVar(&t.vars, "var", nil, "the value of a variable, `NAME=VALUE`; may be repeated")
 	f.StringArrayVar(&t.varsFiles, "vars-file", nil, "`FILE` of values; may be repeated")
@@ -51,7 +52,7 @@ func (a *app) prepare(ref string, t target, id engine.Identity) (*operation, err
 	if err != nil {
 		return nil, err
 	}
-	path, err := t.findInventory(ref)
+	path, err := t.findInventory(ref, a.env["ETCDPLAY_INVENTORY"])
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +167,9 @@ func completePlaybooks(*cobra.Command, []string, string) ([]string, cobra.ShellC
 }
 
 // findInventory is the inventory to use with the playbook.
-func (t *target) findInventory(playbook string) (string, error) {
-	if t.inventory != "" {
-		return t.inventory, nil
+func (t *target) findInventory(playbook, fromEnv string) (string, error) {
+	if given := cmp.Or(t.inventory, fromEnv); given != "" {
+		return given, nil
 	}
 	const name = "inventory.hcl"
 	for _, path := range []string{filepath.Join(filepath.Dir(playbook), name), name} {

@@ -35,7 +35,7 @@ a playbook that comes with the program.`,
 			return a.perform(args[0], t, yes, dry, drift)
 		},
 	}
-	t.flags(cmd, a)
+	t.flags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "answer every ordinary question with yes")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan and end")
 	cmd.Flags().BoolVar(&drift, "accept-drift", false, "go on where the world is no longer as the plan said")
@@ -53,7 +53,7 @@ func (a *app) planCommand() *cobra.Command {
 			return a.perform(args[0], t, false, true, false)
 		},
 	}
-	t.flags(cmd, a)
+	t.flags(cmd)
 	return cmd
 }
 
