@@ -13,6 +13,7 @@ type fold struct {
 	n         int // incarnations
 	done      map[string]doneLine
 	order     []string // addresses of done, in the order in which they ended
+	history   []any    // every doneLine and failLine
 	open      map[string]intentLine
 	phases    map[string]phaseLine
 	loops     map[string][]string
@@ -65,9 +66,10 @@ func (f *fold) add(p json.RawMessage) error {
 	case "intent":
 		return fold1(p, func(l intentLine) { f.open[l.Task], f.phase = l, l.Phase })
 	case "done":
-		return fold1(p, f.addDone)
+		return fold1(p, func(l doneLine) { f.history = append(f.history, l); f.addDone(l) })
 	case "fail":
 		return fold1(p, func(l failLine) {
+			f.history = append(f.history, l)
 			if l.Effect != effectUnknown {
 				delete(f.open, l.Task)
 			}

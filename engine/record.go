@@ -28,14 +28,17 @@ type Record struct {
 	Inputs     []RecordedInput
 	State      RunState
 	Tasks      []RecordedTask // finished ones, in the order in which they ended
-	Open       *OpenTask      // begun and not ended; nil if none
-	Failure    *RecordedFailure
-	Phase      string // where the run stands or stood last
-	Started    time.Time
-	Ended      time.Time // of the last record
-	Exposed    time.Duration
-	Outputs    map[string]cty.Value // of a run that succeeded
-	Overrides  []string             // what was overridden, and by whom
+	// History is all that ended, failed attempts too, and what a failed phase has
+	// made count as not run: the evidence.
+	History   []RecordedTask
+	Open      *OpenTask // begun and not ended; nil if none
+	Failure   *RecordedFailure
+	Phase     string // where the run stands or stood last
+	Started   time.Time
+	Ended     time.Time // of the last record
+	Exposed   time.Duration
+	Outputs   map[string]cty.Value // of a run that succeeded
+	Overrides []string             // what was overridden, and by whom
 }
 
 // RecordedPlaybook is the playbook of a run.
@@ -67,6 +70,7 @@ type RecordedTask struct {
 	Elapsed time.Duration
 	Phase   string
 	Place   Place
+	Message string // of a failed attempt, why
 }
 
 // OpenTask is a task whose effect was begun and of which no end is recorded.
@@ -222,15 +226,25 @@ func (f *fold) record(dir string) (*Record, error) {
 		r.Inputs = append(r.Inputs, RecordedInput{Name: in.Name, Value: v, Source: in.Source, Sensitive: in.Sensitive})
 	}
 	for _, address := range f.order {
-		l := f.done[address]
-		v, err := l.Results.Decode()
+		t, err := f.done[address].task()
 		if err != nil {
-			return nil, fmt.Errorf("%w: results of %s: %w", ErrState, address, err)
+			return nil, err
 		}
-		r.Tasks = append(r.Tasks, RecordedTask{
-			Address: address, Type: l.Type, Effect: l.Effect, Host: l.Host, Status: l.Status, How: l.How,
-			Changed: l.Changed, Results: v, At: l.At, Elapsed: l.Elapsed, Phase: l.Phase, Place: l.Place,
-		})
+		r.Tasks = append(r.Tasks, t)
+	}
+	for _, l := range f.history {
+		switch l := l.(type) {
+		case doneLine:
+			t, err := l.task()
+			if err != nil {
+				return nil, err
+			}
+			r.History = append(r.History, t)
+		case failLine:
+			r.History = append(r.History, RecordedTask{
+				Address: l.Task, Host: l.Host, Status: l.status(), Message: l.Message, At: l.At,
+			})
+		}
 	}
 	for _, address := range sortedNames(f.open) {
 		l := f.open[address]
@@ -243,6 +257,24 @@ func (f *fold) record(dir string) (*Record, error) {
 	}
 	r.State = f.state(dir, r)
 	return r, nil
+}
+
+func (l doneLine) task() (RecordedTask, error) {
+	v, err := l.Results.Decode()
+	if err != nil {
+		return RecordedTask{}, fmt.Errorf("%w: results of %s: %w", ErrState, l.Task, err)
+	}
+	return RecordedTask{
+		Address: l.Task, Type: l.Type, Effect: l.Effect, Host: l.Host, Status: l.Status, How: l.How,
+		Changed: l.Changed, Results: v, At: l.At, Elapsed: l.Elapsed, Phase: l.Phase, Place: l.Place,
+	}, nil
+}
+
+func (l failLine) status() Status {
+	if l.Effect == effectUnknown {
+		return UnknownEnd
+	}
+	return Failed
 }
 
 func (f *fold) outputs(r *Record) error {

@@ -36,4 +36,9 @@ func TestReadsFormat1(t *testing.T) {
 	if len(r.Tasks) != 1 || r.Tasks[0].Address != "task.zero" || r.Tasks[0].Results.GetAttr("token").AsString() != "token of zero" {
 		t.Errorf("tasks: got %+v", r.Tasks)
 	}
+	history := ""
+	for _, h := range r.History {
+		history += h.Address + " " + string(h.Status) + "; "
+	}
+	want(t, "history", history, "task.zero ok; task.one ok; task.two failed; task.undo ok; task.last ok; ")
 }
