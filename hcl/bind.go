@@ -57,6 +57,10 @@ func (p *Playbook) Bind(inv *inventory.Inventory, v Values, id engine.Identity) 
 	}
 	prog := b.program(w)
 	prog.Inputs = inputs
+	found = append(found, w.rehearse(prog)...)
+	if found.HasErrors() {
+		return nil, found
+	}
 	return prog, found
 }
 
@@ -241,6 +245,10 @@ func (b binder) call(callee *Playbook, t *check.Task) *engine.Call {
 			}
 			prog := b.program(w)
 			prog.Inputs = inputs
+			found = append(found, w.rehearse(prog)...)
+			if found.HasErrors() {
+				return nil, found
+			}
 			return prog, found
 		},
 	}

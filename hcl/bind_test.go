@@ -104,6 +104,7 @@ func TestValues(t *testing.T) {
 		{"quoted", hcl.Values{Vars: []string{"failed=demo-etcd-2", `even_if_healthy="true"`}}},
 		{"validation", hcl.Values{Vars: []string{"failed=node4"}}},
 		{"cluster", hcl.Values{Vars: []string{"failed=demo-etcd-2"}, Cluster: "dmo"}},
+		{"late", hcl.Values{Vars: []string{"failed=demo-etcd-2", "health_timeout=3"}}},
 		{"file", hcl.Values{Files: []string{"bad-values.hcl", "none.hcl"}}},
 	} {
 		prog, found := p.Bind(demo(t), tt.v, identity())
@@ -111,6 +112,75 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want errors and no program", tt.name, prog, found)
 		}
 		golden(t, "testdata/values/"+tt.name+".txt", []byte(written(found, p.Sources())))
+	}
+}
+
+// TestRehearsal holds that what a value makes wrong is found when it is bound,
+// and that the arguments of a task that will not run may be wrong.
+func TestRehearsal(t *testing.T) {
+	p := load(t, `
+playbook "p" {
+  language = 1
+}
+
+variable "dir" {
+  type     = string
+  default  = null
+  nullable = true
+}
+
+variable "hosts" {
+  type    = list(host)
+  default = []
+}
+
+task "stat" "a" {
+  on   = localhost
+  when = var.dir != null
+  path = var.dir
+}
+
+task "stat" "b" {
+  on_each = var.hosts
+  path    = var.dir
+}
+
+phase "p" {
+  when = var.dir != null
+
+  task "playbook" "c" {
+    source = "c.hcl"
+    with   = { dir = var.dir }
+  }
+}
+`, "c.hcl", `
+playbook "c" {
+  language = 1
+}
+
+variable "dir" {
+  type = string
+}
+
+task "stat" "d" {
+  on   = localhost
+  path = "${var.dir}/x"
+}
+`)
+	for _, tt := range []struct {
+		vars []string
+		want string // in the findings; "" for none
+	}{
+		{nil, ""},
+		{[]string{"dir=/srv"}, ""},
+		{[]string{"hosts=node4"}, `Argument "path" of stat must not be null.`},
+		{[]string{"dir=srv"}, `"srv/x" is not an absolute path.`},
+	} {
+		_, found := p.Bind(demo(t), hcl.Values{Vars: tt.vars}, identity())
+		text := strings.Join(strings.Fields(written(found, p.Sources())), " ")
+		if found.HasErrors() != (tt.want != "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%v: got %q, want %q", tt.vars, text, tt.want)
+		}
 	}
 }
 

@@ -182,6 +182,24 @@ func (c *checker) taskValue(t *Task, refs []scope.Reference) cty.Value {
 	return cty.ObjectVal(rounds)
 }
 
+// Result is what one round of a task will yield, as far as it is known before:
+// its type, and which parts are sensitive.
+func (p *Playbook) Result(t *Task) cty.Value {
+	if t.results == cty.NilVal {
+		return cty.DynamicVal
+	}
+	return t.results
+}
+
+// Pending is the name task.X before the task has run.
+func (p *Playbook) Pending(t *Task) cty.Value {
+	v := p.Result(t)
+	if !t.Looping() || !v.Type().IsObjectType() {
+		return v
+	}
+	return cty.UnknownVal(cty.Map(v.Type())).RefineNotNull()
+}
+
 // NotRun is the value of a task that did not run: nulls of the types of its
 // results, for a looping task no round at all.
 func (p *Playbook) NotRun(t *Task) cty.Value {

@@ -83,8 +83,8 @@ func keys(x *syntax.Expr, list cty.Value) engine.Diagnostics {
 	return nil
 }
 
-// eachOf is the name each in the rounds of a loop over this value.
-func eachOf(v cty.Value) cty.Value {
+// Each is the name each in the rounds of a loop over this value.
+func Each(v cty.Value) cty.Value {
 	_, value := elementOf(v)
 	if sensitive(v) {
 		value = secret(value)

@@ -20,7 +20,7 @@ func (c *checker) task(t *Task) {
 	at := base
 	if t.ForEach != nil {
 		v, _ := c.value(t.ForEach, base, Want{Form: Rounds})
-		at.each = eachOf(v)
+		at.each = Each(v)
 	}
 	c.optional(t.OnEach, base, Hosts)
 	c.optional(t.On, at, OneHost)
