@@ -243,6 +243,7 @@ func (f *fold) record(dir string) (*Record, error) {
 		case failLine:
 			r.History = append(r.History, RecordedTask{
 				Address: l.Task, Host: l.Host, Status: l.status(), Message: l.Message, At: l.At,
+				Results: cty.NullVal(cty.EmptyObject),
 			})
 		}
 	}

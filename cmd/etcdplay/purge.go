@@ -135,12 +135,14 @@ func (a *app) movedAside(ctx context.Context, op *operation, r *engine.Record) (
 		specs[h.Name] = h
 	}
 	var there []aside
-	for _, t := range r.Tasks {
+	seen := map[string]bool{}
+	for _, t := range r.History {
 		spec, known := specs[t.Host]
 		to := textOf(t.Results, "to")
-		if t.Type != "move" || !t.Changed || !known || !path.IsAbs(to) || path.Clean(to) != to || !strings.Contains(path.Base(to), r.Identity.ID) {
+		if t.Type != "move" || !t.Changed || !known || !path.IsAbs(to) || path.Clean(to) != to || !strings.Contains(path.Base(to), r.Identity.ID) || seen[t.Host+to] {
 			continue
 		}
+		seen[t.Host+to] = true
 		host, err := op.hosts.Host(ctx, spec)
 		if err != nil {
 			return nil, err

@@ -68,7 +68,7 @@ func reportText(r *engine.Record) string {
 func taskTable(r *engine.Record) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, t := range r.Tasks {
+	for _, t := range r.History {
 		place := t.Phase
 		if t.Place != engine.InPhase && t.Place != "" {
 			place += " (" + string(t.Place) + ")"
@@ -87,7 +87,7 @@ func taskTable(r *engine.Record) string {
 
 func (a *app) reportRecords(r *engine.Record) {
 	a.record(render.Record{Message: r.Identity.ID + ": " + string(r.State), Type: "run", Run: r.Identity.ID, Data: asRecord(r)})
-	for _, t := range r.Tasks {
+	for _, t := range r.History {
 		changed := t.Changed
 		rec := render.Record{
 			Message: t.Address + ": " + string(t.Status), Type: "task_end", Run: r.Identity.ID, Phase: t.Phase, Place: string(t.Place),

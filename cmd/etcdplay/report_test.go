@@ -18,7 +18,7 @@ import (
 // stopped is a run that failed in its second phase, as its journal tells it.
 func stopped() *engine.Record {
 	at := func(seconds int) time.Time { return time.Date(2026, 11, 22, 9, 55, seconds, 0, time.UTC) }
-	return &engine.Record{
+	r := &engine.Record{
 		Identity:   engine.Identity{ID: "20261122T095500Z-7f3a", StartedAt: at(0), User: "ada"},
 		Dir:        "/state/etcdplay/runs/20261122T095500Z-7f3a",
 		Invocation: engine.Invocation{Tool: "0.1.0", Dir: "/home/ada", Playbook: "replace-member", Inventory: "inventory.hcl"},
@@ -46,6 +46,8 @@ func stopped() *engine.Record {
 		Outputs:   map[string]cty.Value{"old_data": cty.StringVal("/var/lib/etcd.replaced")},
 		Overrides: []string{"--accept-drift by ada"},
 	}
+	r.History = r.Tasks
+	return r
 }
 
 func TestReport(t *testing.T) {
