@@ -54,12 +54,7 @@ func (a *app) demo() (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// The demo's runs are its own: they do not appear among the operator's.
-	own := *a
-	own.env = maps.Clone(a.env)
-	own.env["XDG_STATE_HOME"] = filepath.Join(dir, "state")
-	own.asks = false
-	d := &demonstration{app: &own, ctx: in.ctx, dir: dir, began: a.now()}
+	d := &demonstration{app: a.apart(dir), ctx: in.ctx, dir: dir, began: a.now()}
 	defer func() {
 		if downErr := d.down(); err == nil {
 			err = downErr
@@ -71,6 +66,16 @@ func (a *app) demo() (err error) {
 		}
 	}
 	return nil
+}
+
+// apart is the app with its state below dir: what is run only to be seen does not
+// appear among the operator's runs.
+func (a *app) apart(dir string) *app {
+	own := *a
+	own.env = maps.Clone(a.env)
+	own.env["XDG_STATE_HOME"] = filepath.Join(dir, "state")
+	own.asks = false
+	return &own
 }
 
 // say narrates one act.

@@ -13,7 +13,7 @@ func (a *app) groups() []group {
 			a.validateCommand(), a.fmtCommand(), a.varsCommand(), a.explainCommand(), a.schemaCommand(),
 		}},
 		{"try", "To try things on:", []*cobra.Command{
-			a.demoCommand(), a.sandboxCommand(),
+			a.demoCommand(), a.rehearseCommand(), a.sandboxCommand(),
 		}},
 		{"program", "This program:", []*cobra.Command{
 			a.versionCommand(), a.completionCommand(),

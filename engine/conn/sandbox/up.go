@@ -23,8 +23,10 @@ type Options struct {
 	Etcd       string // path of an etcd binary; empty means Exe run as etcd
 	Exe        string // etcdplay's own binary; empty means the one that runs now
 	NamePrefix string // of the hosts' names; empty means "demo-etcd-"
-	Cluster    string // its name in the inventory; empty means "demo"
-	Token      string // initial-cluster-token; empty means "demo-etcd-token"
+	// Names, if not nil, are the hosts' names instead, members first.
+	Names   []string
+	Cluster string // its name in the inventory; empty means "demo"
+	Token   string // initial-cluster-token; empty means "demo-etcd-token"
 
 	// Progress, if not nil, is told in a few words what Up is doing.
 	Progress func(string)
@@ -49,6 +51,14 @@ func (o *Options) complete() error {
 	}
 	if !plainName.MatchString(o.NamePrefix + "1") {
 		return fmt.Errorf("%q cannot begin the name of a host", o.NamePrefix)
+	}
+	if o.Names != nil && len(o.Names) != o.Members+o.Spares {
+		return fmt.Errorf("%d names for %d hosts", len(o.Names), o.Members+o.Spares)
+	}
+	for _, name := range o.Names {
+		if !plainName.MatchString(name) {
+			return fmt.Errorf("%q cannot be the name of a host in a sandbox", name)
+		}
 	}
 	if !plainName.MatchString(o.Cluster) {
 		return fmt.Errorf("%q cannot be the name of a cluster", o.Cluster)
@@ -124,8 +134,12 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 	}
 	s.meta.Claim = a.claim
 	for i := range o.Members + o.Spares {
+		name := fmt.Sprintf("%s%d", o.NamePrefix, i+1)
+		if o.Names != nil {
+			name = o.Names[i]
+		}
 		s.meta.Hosts = append(s.meta.Hosts, Host{
-			Name:       fmt.Sprintf("%s%d", o.NamePrefix, i+1),
+			Name:       name,
 			Address:    a.host(i),
 			ClientPort: a.clientPort,
 			PeerPort:   a.peerPort,
