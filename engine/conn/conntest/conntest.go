@@ -87,7 +87,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 
 // Skip skips the test, unless ETCDPLAY_NOSKIP=1 makes that a failure: then this
 // machine was meant to have all that the tests need.
-func Skip(t *testing.T, reason string) {
+func Skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("ETCDPLAY_NOSKIP") == "1" {
 		t.Fatalf("ETCDPLAY_NOSKIP=1 and yet: %s", reason)

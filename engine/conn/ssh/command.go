@@ -92,7 +92,7 @@ func (h *Host) Run(ctx context.Context, c conn.Command) (conn.Result, error) {
 			in, take := "''", ""
 			if len(c.Stdin) > 0 {
 				in = `"$R/` + id + `.in"`
-				take = "room; head -c " + strconv.Itoa(len(c.Stdin)) + " <&3 >" + in + " || exit 120\n"
+				take = "take " + strconv.Itoa(len(c.Stdin)) + " " + in + "\n"
 			}
 			return "found " + quote(args[0], c.Argv[0]) + "\n" + take +
 				"op " + op + " run " + in + " " + quote(args...)

@@ -217,6 +217,15 @@ program() {
 	exec 3<&- setsid /usr/bin/env -i "$@"
 }
 
+# take SIZE FILE: so many bytes from the connection, all of them.
+take() {
+	room
+	head -c "$1" <&3 >"$2"
+	[ "$(stat -c %s -- "$2")" = "$1" ] && return
+	rm -f -- "$2"
+	die short "the input did not come whole"
+}
+
 # run INPUT FOLDER …: program, as a change; INPUT is a file that it reads, and
 # that is gone as soon as it does.
 run() {

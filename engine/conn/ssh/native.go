@@ -40,9 +40,17 @@ type native struct {
 
 	turn   chan struct{} // holds one token: the right to connect
 	mu     sync.Mutex
-	chain  []*ssh.Client // the last one is to the host; nil where there is no connection
+	now    *chain // nil where there is no connection
 	closed bool
 }
+
+// chain is a connection to the host and those to the hops before it.
+type chain struct {
+	clients []*ssh.Client // the last one is to the host
+	ended   chan struct{} // closed when that one has ended
+}
+
+func (c *chain) client() *ssh.Client { return c.clients[len(c.clients)-1] }
 
 func newNative(c Config, hops []hop) *native {
 	n := &native{config: c, hops: hops, turn: make(chan struct{}, 1)}
@@ -50,8 +58,8 @@ func newNative(c Config, hops []hop) *native {
 	return n
 }
 
-// client returns the live connection, or makes one.
-func (n *native) client(ctx context.Context) (*ssh.Client, error) {
+// chain returns the live connection, or makes one.
+func (n *native) chain(ctx context.Context) (*chain, error) {
 	select {
 	case <-n.turn:
 		defer func() { n.turn <- struct{}{} }()
@@ -59,60 +67,59 @@ func (n *native) client(ctx context.Context) (*ssh.Client, error) {
 		return nil, ctx.Err()
 	}
 	n.mu.Lock()
-	chain, closed := n.chain, n.closed
+	now, closed := n.now, n.closed
 	n.mu.Unlock()
 	if closed {
 		return nil, net.ErrClosed
 	}
-	if chain != nil {
-		return chain[len(chain)-1], nil
+	if now != nil {
+		return now, nil
 	}
-	chain, err := n.connect(ctx)
+	clients, err := n.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		hangUp(chain)
+		hangUp(clients)
 		return nil, net.ErrClosed
 	}
-	n.chain = chain
-	client := chain[len(chain)-1]
-	ended := make(chan struct{})
+	c := &chain{clients: clients, ended: make(chan struct{})}
+	n.now = c
 	go func() {
-		_ = client.Wait() // why it ended is seen by those who were using it
-		close(ended)
-		n.forget(client)
+		_ = c.client().Wait() // why it ended is seen by those who were using it
+		close(c.ended)
+		n.forget(c)
 	}()
-	go n.keepAlive(client, ended)
-	return client, nil
+	go n.keepAlive(c)
+	return c, nil
 }
 
 // forget drops the connection that ended, and the hops it came through.
-func (n *native) forget(client *ssh.Client) {
+func (n *native) forget(c *chain) {
+	hangUp(c.clients)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.chain) > 0 && n.chain[len(n.chain)-1] == client {
-		hangUp(n.chain)
-		n.chain = nil
+	if n.now == c {
+		n.now = nil
 	}
 }
 
-func hangUp(chain []*ssh.Client) {
-	for _, c := range slices.Backward(chain) {
+func hangUp(clients []*ssh.Client) {
+	for _, c := range slices.Backward(clients) {
 		c.Close() // it may be gone already
 	}
 }
 
 // keepAlive closes the connection when the host has given no sign of life for
 // three intervals.
-func (n *native) keepAlive(client *ssh.Client, ended <-chan struct{}) {
+func (n *native) keepAlive(c *chain) {
 	tick := time.NewTicker(n.config.Keepalive)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ended:
+		case <-c.ended:
 			return
 		case <-tick.C:
 		}
@@ -120,51 +127,51 @@ func (n *native) keepAlive(client *ssh.Client, ended <-chan struct{}) {
 		go func() {
 			defer close(answered)
 			// Any answer is one, also that the request is not known.
-			_, _, _ = client.SendRequest("keepalive@openssh.com", true, nil)
+			_, _, _ = c.client().SendRequest("keepalive@openssh.com", true, nil)
 		}()
 		select {
-		case <-ended:
+		case <-c.ended:
 			return
 		case <-answered:
 		case <-time.After(2 * n.config.Keepalive):
-			client.Close()
+			c.client().Close()
 			return
 		}
 	}
 }
 
-// connect makes the whole chain.
-func (n *native) connect(ctx context.Context) (chain []*ssh.Client, err error) {
+// connect makes the connections to all hops and to the host.
+func (n *native) connect(ctx context.Context) (clients []*ssh.Client, err error) {
 	defer func() {
 		if err != nil {
-			hangUp(chain)
+			hangUp(clients)
 		}
 	}()
 	for _, h := range n.hops {
-		c, err := n.open(ctx, chain, h)
+		c, err := n.open(ctx, clients, h)
 		if err != nil {
-			return chain, err
+			return clients, err
 		}
 		client, err := n.handshake(ctx, c, h)
 		if err != nil {
 			c.Close()
-			return chain, err
+			return clients, err
 		}
-		chain = append(chain, client)
+		clients = append(clients, client)
 	}
-	return chain, nil
+	return clients, nil
 }
 
 // open makes the TCP connection to h, through the hop before it if there is one.
-func (n *native) open(ctx context.Context, chain []*ssh.Client, h hop) (net.Conn, error) {
+func (n *native) open(ctx context.Context, before []*ssh.Client, h hop) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, n.config.ConnectTimeout)
 	defer cancel()
 	var c net.Conn
 	var err error
-	if len(chain) == 0 {
+	if len(before) == 0 {
 		c, err = new(net.Dialer).DialContext(limited, "tcp", h.addr())
 	} else {
-		c, err = chain[len(chain)-1].DialContext(limited, "tcp", h.addr())
+		c, err = before[len(before)-1].DialContext(limited, "tcp", h.addr())
 	}
 	switch {
 	case err == nil:
@@ -246,26 +253,46 @@ func handshakeError(ctx context.Context, h hop, err, keyErr error, known bool) e
 }
 
 func (n *native) start(ctx context.Context, line string) (*stream, error) {
-	client, err := n.client(ctx)
+	for attempt := 0; ; attempt++ {
+		c, err := n.chain(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := startOn(ctx, c, line)
+		var refused *ssh.OpenChannelError
+		switch {
+		case err == nil:
+			return s, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &refused):
+			return nil, fmt.Errorf("%w: %w", conn.ErrRefused, err)
+		}
+		n.forget(c) // a connection that was idle may have ended unseen
+		if attempt > 0 {
+			return nil, &dropError{err}
+		}
+	}
+}
+
+func startOn(ctx context.Context, c *chain, line string) (*stream, error) {
+	session, err := await(ctx, c.ended, c.client().NewSession)
 	if err != nil {
 		return nil, err
-	}
-	session, err := await(ctx, client.NewSession)
-	if err != nil {
-		return nil, n.lost(ctx, err)
 	}
 	in, _ := session.StdinPipe() // these fail only when asked for twice
 	out, _ := session.StdoutPipe()
 	stderr, _ := session.StderrPipe()
-	if _, err := await(ctx, func() (struct{}, error) { return struct{}{}, session.Start(line) }); err != nil {
+	if _, err := await(ctx, c.ended, func() (struct{}, error) { return struct{}{}, session.Start(line) }); err != nil {
 		session.Close()
-		return nil, n.lost(ctx, err)
+		return nil, err
 	}
 	return &stream{in: in, out: out, err: stderr, close: session.Close}, nil
 }
 
-// await runs f, which may block on a dead connection, and gives up with ctx.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+// await runs f, and gives up with ctx or when the connection has ended: a
+// request that is sent in that moment is never answered.
+func await[T any](ctx context.Context, ended <-chan struct{}, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -275,44 +302,37 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		v, err := f()
 		ch <- result{v, err}
 	}()
+	var zero T
 	select {
 	case r := <-ch:
 		return r.value, r.err
+	case <-ended:
+		return zero, io.ErrUnexpectedEOF
 	case <-ctx.Done():
-		var zero T
 		return zero, ctx.Err()
 	}
 }
 
-// lost says that a connection that stood could not be used any more.
-func (n *native) lost(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	var open *ssh.OpenChannelError
-	if errors.As(err, &open) {
-		return fmt.Errorf("%w: %w", conn.ErrRefused, err)
-	}
-	return &dropError{err}
-}
-
 func (n *native) dial(ctx context.Context, addr string) (net.Conn, error) {
 	for attempt := 0; ; attempt++ {
-		client, err := n.client(ctx)
+		c, err := n.chain(ctx)
 		if err != nil {
 			return nil, err
 		}
-		c, err := client.DialContext(ctx, "tcp", addr)
+		to, err := await(ctx, c.ended, func() (net.Conn, error) { return c.client().DialContext(ctx, "tcp", addr) })
 		var refused *ssh.OpenChannelError
 		switch {
 		case err == nil:
-			return newDeadlineConn(c), nil
+			return newDeadlineConn(to), nil
 		case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-			return nil, fmt.Errorf("dial %s: the host's sshd does not forward connections (AllowTcpForwarding): %w", addr, err)
-		case errors.As(err, &refused), ctx.Err() != nil, attempt > 0:
-			return nil, fmt.Errorf("dial %s: %w", addr, err)
+			return nil, fmt.Errorf("%s: the host's sshd does not forward connections (AllowTcpForwarding): %w", addr, err)
+		case errors.As(err, &refused), ctx.Err() != nil:
+			return nil, fmt.Errorf("%s: %w", addr, err)
 		}
-		n.forget(client) // a connection that was idle may have ended unseen
+		n.forget(c) // a connection that was idle may have ended unseen
+		if attempt > 0 {
+			return nil, fmt.Errorf("%w: %s: %w", conn.ErrUnreachable, addr, err)
+		}
 	}
 }
 
@@ -320,8 +340,10 @@ func (n *native) close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
-	hangUp(n.chain)
-	n.chain = nil
+	if n.now != nil {
+		hangUp(n.now.clients)
+		n.now = nil
+	}
 	return nil
 }
 

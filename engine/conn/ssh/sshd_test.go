@@ -56,7 +56,7 @@ func (l *lockedBuffer) String() string {
 var keyTypes = []string{"ed25519", "ecdsa", "rsa"}
 
 // program finds a program, also where only root looks.
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
 		if p := filepath.Join(dir, name); exists(p) {
@@ -72,7 +72,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,7 +84,7 @@ func freePort(t *testing.T) int {
 
 // startServer runs sshd with these lines added to its configuration. The host's
 // own ledger is not used: sshd sees a private one.
-func startServer(t *testing.T, lines ...string) *server {
+func startServer(t testing.TB, lines ...string) *server {
 	t.Helper()
 	sshd, keygen := program(t, "sshd"), program(t, "ssh-keygen")
 	me, err := user.Current()
@@ -116,7 +116,7 @@ func startServer(t *testing.T, lines ...string) *server {
 	return s
 }
 
-func (s *server) run(t *testing.T, sshd, config string) {
+func (s *server) run(t testing.TB, sshd, config string) {
 	t.Helper()
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
 	if os.Geteuid() == 0 {
@@ -160,7 +160,7 @@ func (s *server) run(t *testing.T, sshd, config string) {
 	}
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // publicKey is the type and key of a key's public half.
-func publicKey(t *testing.T, file string) string {
+func publicKey(t testing.TB, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file + ".pub")
 	if err != nil {
@@ -178,7 +178,7 @@ func publicKey(t *testing.T, file string) string {
 }
 
 // newKey makes an ed25519 key without a passphrase.
-func newKey(t *testing.T, file string) string {
+func newKey(t testing.TB, file string) string {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -206,7 +206,7 @@ func (s *server) config() ssh.Config {
 }
 
 // open opens the server's host, to be closed with the test.
-func open(t *testing.T, c ssh.Config) *ssh.Host {
+func open(t testing.TB, c ssh.Config) *ssh.Host {
 	t.Helper()
 	h, err := ssh.Open(c)
 	if err != nil {
