@@ -54,7 +54,7 @@ func BenchmarkBind10k(b *testing.B) {
 		b.Fatal(found)
 	}
 	for b.Loop() {
-		if _, found := p.Bind(demo(b), hcl.Values{Vars: []string{"node=node4"}}, identity()); len(found) > 0 {
+		if _, found := p.Bind(demo(b), hcl.Values{Vars: []string{"n=node4"}}, identity()); len(found) > 0 {
 			b.Fatal(found)
 		}
 	}

@@ -26,7 +26,7 @@ func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Va
 		}
 		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument \"%s\" of %s: %s", name, t.Name, text))
 	}
-	out, err := eval.Strict(v, a.Type, nil)
+	out, err := strict(v, a.Type)
 	if err != nil {
 		return unsuitable(err)
 	}
@@ -72,4 +72,12 @@ func kinds(a engine.Arg, v cty.Value) error {
 		}
 	}
 	return nil
+}
+
+// strict converts v to a type without optional attributes.
+func strict(v cty.Value, ty cty.Type) (cty.Value, error) {
+	if v != cty.NilVal && v.Type().Equals(ty) {
+		return v, nil // as nearly all values of a good playbook
+	}
+	return eval.Strict(v, ty, nil)
 }

@@ -78,7 +78,7 @@ func (w Want) bool(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) 
 	case w.Form == Flag:
 		what = x.Name + " is true or false."
 	}
-	out, err := eval.Strict(v, cty.Bool, nil)
+	out, err := strict(v, cty.Bool)
 	if err != nil {
 		return cty.NilVal, one(diag.New(diag.NotABool, "Not a boolean", x.Range(), x.Place, "%s %s", what, eval.Sentence(err.Error())))
 	}
@@ -89,7 +89,7 @@ func (w Want) bool(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) 
 }
 
 func message(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
-	out, err := eval.Strict(v, cty.String, nil)
+	out, err := strict(v, cty.String)
 	if err != nil {
 		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "%s is a text: %s", x.Name, err.Error()))
 	}
@@ -104,7 +104,7 @@ func message(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
 }
 
 func oneHost(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
-	out, err := eval.Strict(v, eval.HostType, nil)
+	out, err := strict(v, eval.HostType)
 	if err != nil {
 		fix := fmt.Sprintf("%s takes a host, for example var.NAME of type host, or host[\"NAME\"].", x.Name)
 		plain, _ := v.Unmark()
@@ -129,7 +129,7 @@ func oneHost(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
 }
 
 func hostList(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
-	out, err := eval.Strict(v, cty.List(eval.HostType), nil)
+	out, err := strict(v, cty.List(eval.HostType))
 	if err != nil {
 		fix := fmt.Sprintf("%s takes a list of hosts, for example cluster.members or group.NAME.", x.Name)
 		switch ty := v.Type(); {
@@ -175,7 +175,7 @@ func (w Want) number(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics
 	unsuitable := func(format string, args ...any) (cty.Value, engine.Diagnostics) {
 		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument %q: %s", x.Name, fmt.Sprintf(format, args...)))
 	}
-	out, err := eval.Strict(v, cty.Number, nil)
+	out, err := strict(v, cty.Number)
 	if err != nil {
 		return unsuitable("%s", err.Error())
 	}
@@ -200,7 +200,7 @@ func (w Want) number(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics
 }
 
 func span(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
-	out, err := eval.Strict(v, cty.String, nil)
+	out, err := strict(v, cty.String)
 	switch {
 	case err == nil && isNull(out):
 		return cty.NilVal, null(x, x.Name)
