@@ -122,7 +122,7 @@ func Closest(word string, candidates []string) string {
 	best, distance := "", 0
 	for _, c := range candidates {
 		d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(c), nil)
-		if d <= farthest(max(len(word), len(c))) && c != word && (best == "" || d < distance) {
+		if n := max(len(word), len(c)); d <= farthest(n) && d < n && c != word && (best == "" || d < distance) {
 			best, distance = c, d
 		}
 	}

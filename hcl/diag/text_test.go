@@ -129,7 +129,7 @@ func TestSort(t *testing.T) {
 
 func TestClosest(t *testing.T) {
 	words := []string{"started", "stopped", "restarted", "id"}
-	for given, want := range map[string]string{"strated": "started", "stoped": "stopped", "ID": "id", "x": "", "": "", "frobnicated": "", "ip": "id"} {
+	for given, want := range map[string]string{"strated": "started", "stoped": "stopped", "ID": "id", "x": "", "": "", "frobnicated": "", "ip": "id", "i": "id", "z": ""} {
 		if got := Closest(given, words); got != want {
 			t.Errorf("%q: got %q, want %q", given, got, want)
 		}
