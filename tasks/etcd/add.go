@@ -136,6 +136,12 @@ func applyAdd(ctx context.Context, h engine.Hands, a AddArgs, s listing) (AddRes
 			added = l
 			return true, nil
 		}
+		if rpctypes.ErrorDesc(err) == rpctypes.ErrorDesc(rpctypes.ErrMemberNotFound) {
+			// The ID is made of the peer URLs and the second, and a removed one is
+			// never given again.
+			h.Say("a member with these peer URLs was removed a moment ago; etcd can tell the new one apart in the next second")
+			return false, err
+		}
 		return false, stop("%s", refusal(err, l, a))
 	})
 	if err != nil {
