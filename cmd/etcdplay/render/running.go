@@ -37,6 +37,7 @@ type Reporter struct {
 	entries map[string]*engine.Entry // by address, of the tasks that run
 	running []*live                  // in the order of their start
 	place   engine.Place
+	part    string // calls and phase that the last line belongs to
 	outputs []engine.PlannedOutput
 	failed  []engine.Event // ends of tasks that failed outside rescue and always
 	phase   string         // that the failure happened in
@@ -91,9 +92,7 @@ func (r *Reporter) begin(ev engine.Event) string {
 }
 
 func (r *Reporter) heading(ev engine.Event) string {
-	if ev.Phase == "" {
-		return "\n"
-	}
+	r.part = way(ev.Address) + ev.Phase
 	return "\n" + indent(ev.Address) + r.Screen.Paint.bold("Phase "+ev.Phase) + "\n"
 }
 
@@ -149,20 +148,25 @@ func (r *Reporter) start(ev engine.Event) {
 	}
 }
 
-// divide is the heading of the part of its phase that a task begins, "" if the
-// task before it stood in the same.
+// divide is what stands between a task and the one before it: a blank line, the
+// heading of a part of their phase, or nothing.
 func (r *Reporter) divide(ev engine.Event) string {
+	gap := ""
+	if part := way(ev.Address) + ev.Phase; part != r.part {
+		// Back from a called playbook, or a task outside any phase.
+		r.part, gap = part, "\n"
+	}
 	if ev.Place == r.place {
-		return ""
+		return gap
 	}
 	r.place = ev.Place
 	switch ev.Place {
 	case engine.InRescue:
-		return indent(ev.Address) + "  since this phase failed:\n"
+		return gap + indent(ev.Address) + "  since this phase failed:\n"
 	case engine.InAlways:
-		return indent(ev.Address) + "  in any case, at the end:\n"
+		return gap + indent(ev.Address) + "  in any case, at the end:\n"
 	}
-	return ""
+	return gap
 }
 
 func (r *Reporter) progress(ev engine.Event) {
