@@ -36,7 +36,7 @@ type Config struct {
 	SSHConfig string // path of an OpenSSH client configuration; empty means none
 
 	Become         string                                    // "none" (also if empty) or "sudo"
-	BecomePassword func(ctx context.Context) ([]byte, error) // asked only if sudo wants one; nil means there is none
+	BecomePassword func(ctx context.Context) ([]byte, error) // asked whenever sudo wants it, so it should remember; the answer is wiped. nil means there is none
 	AskPassphrase  func(ctx context.Context, file string) ([]byte, error)
 
 	ConnectTimeout time.Duration // zero means 10 s

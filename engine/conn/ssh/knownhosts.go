@@ -253,6 +253,10 @@ func (k *keyring) algorithms(addr string) []string {
 			certs = append(certs, certAlgorithms...)
 		}
 	}
+	if len(plain) == 0 && len(certs) > 0 {
+		// A host without a certificate is to be told as what it is: unknown.
+		plain = plainAlgorithms
+	}
 	var all []string
 	for _, a := range append(certs, plain...) {
 		if !slices.Contains(all, a) {

@@ -106,11 +106,12 @@ func (h *Host) begin(ctx context.Context, line, first, mark, prompt string) (*sh
 	s.out.expect(mark, 4096, nil)
 	asked := make(chan error, 1)
 	var errs io.Reader = st.err
-	if prompt == "" {
-		s.err.expect(newMark(), 4096, nil) // it never comes; what does is kept for a message
-	} else {
-		errs = &prompted{Reader: st.err, prompt: []byte(prompt), answer: func() error { return h.sendPassword(ctx, st.in) }, failed: asked}
-		s.err.expect(newMark(), 4096, nil)
+	s.err.expect(newMark(), 4096, nil) // it never comes; what does is kept for a message
+	if prompt != "" {
+		errs = &prompted{Reader: st.err, prompt: []byte(prompt), answer: func() error { return h.sendPassword(ctx, st.in) }, failed: func(err error) {
+			asked <- err
+			s.close()
+		}}
 	}
 	go s.out.pump(st.out)
 	go s.err.pump(errs)
@@ -202,7 +203,7 @@ type prompted struct {
 	seen   int
 	tail   []byte
 	answer func() error
-	failed chan<- error
+	failed func(error) // called at most once
 }
 
 func (p *prompted) Read(b []byte) (int, error) {
@@ -220,10 +221,7 @@ func (p *prompted) Read(b []byte) (int, error) {
 			why = p.answer()
 		}
 		if why != nil {
-			select {
-			case p.failed <- why:
-			default: // one reason is enough
-			}
+			p.failed(why)
 			return n, io.EOF
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -95,9 +96,10 @@ func startServer(t testing.TB, lines ...string) *server {
 	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
 	s.identity = newKey(t, filepath.Join(s.dir, "id"))
 	s.known = filepath.Join(s.dir, "known_hosts")
+	authorized := authorize(t, s.identity)
 	config := []string{
 		"Port " + strconv.Itoa(s.port), "ListenAddress 127.0.0.1", "PidFile none", "StrictModes no", "UsePAM no",
-		"PermitRootLogin prohibit-password", "AuthorizedKeysFile " + s.identity + ".pub", "LogLevel VERBOSE",
+		"PermitRootLogin prohibit-password", "AuthorizedKeysFile " + authorized, "LogLevel VERBOSE",
 		"MaxStartups 100", "Subsystem sftp internal-sftp",
 	}
 	var known []string
@@ -114,6 +116,22 @@ func startServer(t testing.TB, lines ...string) *server {
 	write(t, file, strings.Join(append(lines, config...), "\n")+"\n")
 	s.run(t, sshd, file)
 	return s
+}
+
+// authorize copies the key's public half to where every user can read it.
+func authorize(t testing.TB, identity string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "etcdplay-authorized-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	file := filepath.Join(dir, "keys")
+	write(t, file, publicKey(t, identity)+"\n")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(file, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func (s *server) run(t testing.TB, sshd, config string) {
