@@ -50,6 +50,7 @@ func (r *Reporter) Event(ev engine.Event) {
 	s := r.Screen
 	switch ev.Kind {
 	case engine.RunStart:
+		r.part = "/" // no phase is called so
 		s.Print(r.begin(ev))
 	case engine.PhaseStart:
 		r.place = engine.InPhase
