@@ -47,10 +47,12 @@ func TestKillMatrixReplace(t *testing.T) {
 	m := newMatrix(t)
 	m.args = []string{"replace-member", "--var", "failed=demo-etcd-2"}
 	m.target, m.size = "demo-etcd-2", 3
+	original := m.dropin("demo-etcd-2")
 	m.prepare = func(m *matrix) {
 		if err := m.box.Wreck(m.context(), "demo-etcd-2"); err != nil {
 			m.t.Fatal(err)
 		}
+		m.writeDropin("demo-etcd-2", original)
 	}
 	m.walk()
 }
@@ -212,11 +214,7 @@ func (m *matrix) look(ctx context.Context, name string, begun time.Time, e *endi
 	e.Units[name], e.Needs[name] = unit.ActiveState, unit.NeedDaemonReload
 	root := filepath.Join(m.box.Dir, "hosts", name)
 	if name == m.target {
-		text, err := os.ReadFile(filepath.Join(root, "etc/systemd/system", sandbox.Unit+".d", sandbox.DropIn))
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		e.Dropin = string(text)
+		e.Dropin = m.dropin(name)
 		e.Aside = m.newer(filepath.Join(root, "var/lib/etcd.replaced-*"), begun)
 		if n := m.newer(filepath.Join(root, "var/lib/etcd.failed-*"), begun); n > 0 {
 			e.Leftovers = append(e.Leftovers, fmt.Sprintf("%d data directories of failed attempts", n))
@@ -247,6 +245,31 @@ func (m *matrix) look(ctx context.Context, name string, begun time.Time, e *endi
 		case "added member", "removed member", "promote member":
 			e.Changes[line.Message]++
 		}
+	}
+}
+
+const dropinPath = "/etc/systemd/system/" + sandbox.Unit + ".d/" + sandbox.DropIn
+
+func (m *matrix) dropin(name string) string {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.box.Dir, "hosts", name, dropinPath))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (m *matrix) writeDropin(name, text string) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.box.Dir, "hosts", name, dropinPath), []byte(text), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+	host, err := m.box.Host(m.context(), name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := host.Units().Reload(m.context()); err != nil {
+		m.t.Fatal(err)
 	}
 }
 
@@ -403,7 +426,7 @@ func takeBack(m *matrix) {
 	if err := host.Units().Stop(ctx, sandbox.Unit); err != nil {
 		m.t.Fatal(err)
 	}
-	for _, path := range []string{sandbox.DataDir, "/etc/systemd/system/" + sandbox.Unit + ".d/" + sandbox.DropIn} {
+	for _, path := range []string{sandbox.DataDir, dropinPath} {
 		if err := host.Remove(ctx, path, true); err != nil {
 			m.t.Fatal(err)
 		}
