@@ -26,6 +26,7 @@ check: ## format, vet, staticcheck, the race detector, fuzzing for a moment
 	$(GO) vet ./...
 	$(GO) vet -tags faultinject ./...
 	$(GO) tool staticcheck ./...
+	$(GO) test -tags faultinject -run Killed ./engine
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./engine/... ./hcl/... ./tasks/...
 	$(MAKE) fuzz
 
@@ -33,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for dir in $$(git grep -l --untracked '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
 			echo "$$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$dir; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$dir; \
 		done; \
 	done
 

@@ -68,7 +68,7 @@ phase "survey" {
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
-    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only; replace the failed one first."
+    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl), or, without a quorum, restore from a snapshot."
   }
 
   task "assert" "not_a_member" {

@@ -83,7 +83,7 @@ phase "survey" {
   task "assert" "quorum_without_it" {
     locked        = true
     condition     = length([for n in task.before_health.healthy : n if n != local.old.name]) >= etcd::quorum(task.before.count)
-    error_message = "The other healthy members are no majority of ${task.before.count}. Removing one would lose the quorum; see restore-v3.hcl."
+    error_message = "The other healthy members are no majority of ${task.before.count} (Q1), so no member can be replaced: the quorum is lost. Bring members back, or restore from a snapshot."
   }
 
   # This is also the proof, before anything is changed, that the new member's host answers.

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadme types what the README shows and holds every block of output to
+// what comes. In a block, … stands for text that is left out: alone on a line
+// for any lines, within a line for the rest of a word or a path.
+func TestReadme(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a sandbox and replaces a member")
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	exe := filepath.Join(dir, "etcdplay")
+	if out, err := exec.Command("go", "build", "-o", exe, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	state := filepath.Join(dir, "state")
+	env := append(os.Environ(), "XDG_STATE_HOME="+state, "NO_COLOR=1", "COLUMNS=80",
+		"ETCDPLAY_INVENTORY="+filepath.Join(state, "etcdplay", "sandboxes", "demo", "inventory.hcl"))
+	run := func(args ...string) string {
+		command := exec.Command(exe, args...)
+		command.Env, command.Dir = env, dir
+		out, _ := command.CombinedOutput() // some of the commands are meant to fail
+		return string(out)
+	}
+	t.Cleanup(func() { run("sandbox", "down") })
+
+	for _, block := range fenced(string(text), "hcl") {
+		path := filepath.Join(dir, "block.hcl")
+		if err := os.WriteFile(path, []byte(block), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out := run("validate", path); !strings.Contains(out, "is valid") {
+			t.Errorf("the README's playbook:\n%s", out)
+		}
+		if out := run("fmt", "-check", path); out != "" {
+			t.Errorf("the README's playbook is not formatted:\n%s", out)
+		}
+	}
+	commands := 0
+	for _, block := range fenced(string(text), "console") {
+		for part := range strings.SplitSeq(strings.TrimPrefix(block, "$ "), "\n$ ") {
+			line, want, _ := strings.Cut(part, "\n")
+			words := strings.Fields(line)
+			if words[0] != "etcdplay" {
+				t.Fatalf("the README types %q", line)
+			}
+			commands++
+			got := run(words[1:]...)
+			if !matcher(want).MatchString(steadily(got)) {
+				t.Errorf("$ %s\ngives\n%s\nand the README says\n%s", line, got, want)
+			}
+		}
+	}
+	if commands < 5 {
+		t.Errorf("the README types %d commands", commands)
+	}
+}
+
+// TestReadmeNamesCommands holds the table of commands to what there is.
+func TestReadmeNamesCommands(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	root := newApp(nil, strings.NewReader(""), &out, &out, nil).root()
+	for _, command := range root.Commands() {
+		if command.Hidden || command.Name() == "help" {
+			continue
+		}
+		if !regexp.MustCompile("[`, ]" + command.Name() + "[` ]").Match(text) {
+			t.Errorf("the README does not name %s", command.Name())
+		}
+	}
+}
+
+// fenced returns the blocks of that language.
+func fenced(text, language string) []string {
+	var blocks []string
+	for i, part := range strings.Split(text, "```") {
+		if rest, ok := strings.CutPrefix(part, language+"\n"); ok && i%2 == 1 {
+			blocks = append(blocks, rest)
+		}
+	}
+	return blocks
+}
+
+// unsteady is what differs from one session to the next.
+var unsteady = []struct {
+	pattern *regexp.Regexp
+	stands  string
+}{
+	{regexp.MustCompile(`\d{8}T\d{6}Z-[0-9a-f]{4}`), "RUN"},
+	{regexp.MustCompile(`127\.\d+\.\d+\.(\d)`), "ADDRESS.$1"},
+	{regexp.MustCompile(`"[0-9a-f]{12,16}"`), `"MEMBER"`},
+	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "TIME"},
+	{regexp.MustCompile(`[ \t]+\n`), "\n"},
+}
+
+func steadily(text string) string {
+	for _, u := range unsteady {
+		text = u.pattern.ReplaceAllString(text, u.stands)
+	}
+	return strings.TrimSpace(text)
+}
+
+func matcher(want string) *regexp.Regexp {
+	quoted := regexp.QuoteMeta(steadily(want))
+	quoted = regexp.MustCompile(`(?m)^( *)…$`).ReplaceAllString(quoted, `(?s:.*?)`)
+	return regexp.MustCompile(`\A` + strings.ReplaceAll(quoted, "…", `\S*`) + `\z`)
+}
