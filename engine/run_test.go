@@ -215,12 +215,12 @@ func TestTimeoutCoversRetries(t *testing.T) {
 	b := newBench(t)
 	b.site.before = func(string) error { return Definite(errors.New("busy")) }
 	one := b.add("one", "one")
-	one.Timeout = str("50ms")
+	one.Timeout = str("1s")
 	one.Retry = &Retry{Attempts: lit(cty.NumberIntVal(1000000)), Interval: str("5ms")}
 	begin := time.Now()
 	o := b.run(b.program(&Phase{Tasks: []*Task{one}}))
 	wantCode(t, o, ExitFailed)
-	want(t, "cause", o.Failure.Cause, "gave up after 50ms: busy")
+	want(t, "cause", o.Failure.Cause, "gave up after 1s: busy")
 	if d := time.Since(begin); d > 10*time.Second {
 		t.Errorf("took %s", d)
 	}
