@@ -55,28 +55,25 @@ func (u units) Unmask(ctx context.Context, name string, runtime bool) error {
 	return u.failed("unmask", "", err)
 }
 
-// job starts, stops or restarts a unit.
+// job starts, stops or restarts a unit. If the connection was lost before the
+// job was begun, it is begun once more.
 func (u units) job(ctx context.Context, what, name string, wait bool, call func(context.Context) error) error {
-	var before conn.Unit
-	if what == "restart" { // the only one that cannot be told from the state alone
-		var err error
-		if before, err = u.Unit(ctx, name); err != nil {
+	for attempt := 0; ; attempt++ {
+		before, err := u.Unit(ctx, name)
+		if err != nil {
 			return err
 		}
-	}
-	var err error
-	_ = u.onBus(ctx, func(ctx context.Context) error {
+		if u.bus.without.Load() {
+			return u.failed(what, "", u.systemctlJob(ctx, what, name, wait))
+		}
 		err = call(ctx)
-		return nil // a lost connection is not tried again here
-	})
-	switch {
-	case u.bus.without.Load() || errors.Is(err, errNoBridge):
-		u.bus.without.Store(true)
-		err = u.systemctlJob(ctx, what, name, wait)
-	case errors.Is(err, conn.ErrOutcomeUnknown) && ctx.Err() == nil:
-		err = u.settleJob(ctx, what, before, name, wait, err)
+		if errors.Is(err, conn.ErrOutcomeUnknown) && ctx.Err() == nil {
+			err = u.settleJob(ctx, what, before, name, wait, err)
+		}
+		if attempt > 0 || ctx.Err() != nil || !errors.Is(err, conn.ErrUnreachable) || errors.Is(err, conn.ErrOutcomeUnknown) {
+			return u.failed(what, "", err)
+		}
 	}
-	return u.failed(what, "", err)
 }
 
 // settleJob finds out what became of a job over which the connection was lost.
@@ -120,17 +117,17 @@ func (u units) settleJob(ctx context.Context, what string, before conn.Unit, nam
 	}
 }
 
-// atRest tells by a unit that is at rest whether a job was done: yes, no, or
-// that it cannot be told.
+// atRest tells by a unit that is at rest how a job went. A unit that is inactive
+// and has not failed is forgotten by systemd, and with it whether it has run.
 func atRest(what string, before, now conn.Unit, lost error) error {
-	active := now.ActiveState == "active"
+	active, begun := now.ActiveState == "active", now.InvocationID != before.InvocationID
 	switch {
-	case what == "stop" && !active, what == "start" && active, what == "restart" && active && now.InvocationID != before.InvocationID:
+	case what == "stop" && !active, what == "start" && active, what == "restart" && active && begun:
 		return nil
-	case what == "stop", what == "restart" && now.InvocationID == before.InvocationID:
+	case what == "stop", now.InvocationID != "" && !begun:
 		return fmt.Errorf("%w: %w, and the %s was not begun", conn.ErrUnreachable, errBusLost, what)
 	case now.ActiveState == "failed":
-		return fmt.Errorf("%s: the %s has failed with %q; its journal says more", now.Name, what, now.Result)
+		return fmt.Errorf("%s: the %s ended with %q; its journal says more", now.Name, what, now.Result)
 	}
 	return lost
 }

@@ -38,16 +38,14 @@ func (h *Host) systemctlMask(ctx context.Context, verb, unit string, runtime boo
 	return h.systemctl(ctx, append(args, "--", unit)...)
 }
 
-// systemctlJob queues a job and, if wanted, waits for its end.
+// systemctlJob queues a job and, if wanted, waits for its end. A start that
+// somebody asks for is not to be refused because systemd tried too often by
+// itself, so the count is reset before.
 func (h *Host) systemctlJob(ctx context.Context, what, unit string, wait bool) error {
-	before, err := h.systemctlShow(ctx, unit)
-	if err != nil {
-		return err
-	}
-	if before.ActiveState == "failed" && what != "stop" {
-		// As systemd.Bus does: a start that somebody asks for is not to be refused
-		// because systemd tried too often by itself.
-		_ = h.systemctl(ctx, "reset-failed", "--", unit)
+	if what != "stop" {
+		if err := h.systemctl(ctx, "reset-failed", "--", unit); err != nil && ctx.Err() != nil {
+			return err // any other error the start will have, too
+		}
 	}
 	if err := h.systemctl(ctx, "--no-block", what, "--", unit); err != nil || !wait {
 		return err
@@ -63,7 +61,7 @@ func (h *Host) systemctlJob(ctx context.Context, what, unit string, wait bool) e
 		case pending:
 		case what == "stop" && state != "active", state == "active":
 			return nil
-		case state == "inactive" && p["Result"] == "success" && p["InvocationID"] != before.InvocationID:
+		case state == "inactive" && p["Result"] == "success":
 			return nil // a oneshot that is over
 		default:
 			return fmt.Errorf("%s: the %s ended with %q; its journal says more", unit, what, p["Result"])

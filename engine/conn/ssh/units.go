@@ -107,8 +107,8 @@ func (h *Host) Unit(ctx context.Context, name string) (conn.Unit, error) {
 	return u, h.failed("unit", "", err)
 }
 
-// onBus calls f, which looks at something by the bus; if the connection was lost
-// meanwhile, once more.
+// onBus calls f, which does something by the bus that can as well be done twice;
+// if the connection was lost meanwhile, once more.
 func (h *Host) onBus(ctx context.Context, f func(context.Context) error) error {
 	h.bus.once.Do(func() { h.bus.Dial, h.bus.Turn = h.dialBus, h.turn })
 	for attempt := 0; ; attempt++ {
@@ -119,7 +119,8 @@ func (h *Host) onBus(ctx context.Context, f func(context.Context) error) error {
 		if errors.Is(err, errNoBridge) {
 			h.bus.without.Store(true)
 		}
-		if attempt > 0 || ctx.Err() != nil || !errors.Is(err, conn.ErrOutcomeUnknown) {
+		lost := errors.Is(err, conn.ErrOutcomeUnknown) || errors.Is(err, conn.ErrUnreachable)
+		if attempt > 0 || ctx.Err() != nil || !lost {
 			return err
 		}
 	}
