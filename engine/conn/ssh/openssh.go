@@ -24,7 +24,6 @@ import (
 // socket, which lies in a private folder.
 type openSSH struct {
 	config Config
-	hop    hop
 
 	turn   chan struct{} // holds one token: the right to connect
 	mu     sync.Mutex
@@ -35,8 +34,8 @@ type openSSH struct {
 	closed bool
 }
 
-func newOpenSSH(c Config, h hop) *openSSH {
-	o := &openSSH{config: c, hop: h, turn: make(chan struct{}, 1)}
+func newOpenSSH(c Config) *openSSH {
+	o := &openSSH{config: c, turn: make(chan struct{}, 1)}
 	o.turn <- struct{}{}
 	return o
 }

@@ -52,14 +52,18 @@ func Open(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", c.Name, err)
 	}
-	hops, err := c.hops()
+	ways := c
+	if c.Transport == "openssh" {
+		ways.SSHConfig = "" // which ssh reads by itself, and understands better
+	}
+	hops, err := ways.hops()
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", c.Name, err)
 	}
 	h := &Host{config: c, slots: make(chan struct{}, maxShells)}
 	h.epoch.Store(c.Epoch)
 	if c.Transport == "openssh" {
-		h.transport = newOpenSSH(c, hops[len(hops)-1])
+		h.transport = newOpenSSH(c)
 	} else {
 		h.transport = newNative(c, hops)
 	}
