@@ -86,7 +86,6 @@ put() {
 	chmod -- "00$mode" /proc/self/fd/8 || undo
 	label
 	sync /proc/self/fd/8 || undo
-	exec 8>&-
 	op "$id" "$turn" "$patience" name
 	r=$?
 	[ "$r" = 0 ] || rm -f -- "./$t"
@@ -108,6 +107,11 @@ label() {
 
 name() {
 	mv -T -- "./$t" "./$name" || exit 120
+	set -- $(stat -L -c %d:%i -- "./$name" /proc/self/fd/8)
+	if [ "$1" != "$2" ]; then
+		printf 'unsafe: %s was swapped\n' "$name" >&2
+		exit 122
+	fi
 	sync . || exit 122
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -44,9 +45,30 @@ type native struct {
 	closed bool
 }
 
+// liveConn takes note of when something was last heard from the other end.
+type liveConn struct {
+	net.Conn
+	began time.Time
+	heard atomic.Int64 // since it began
+}
+
+func (l *liveConn) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if n > 0 {
+		l.heard.Store(int64(time.Since(l.began)))
+	}
+	return n, err
+}
+
+// silence is how long nothing was heard.
+func (l *liveConn) silence() time.Duration {
+	return time.Since(l.began) - time.Duration(l.heard.Load())
+}
+
 // chain is a connection to the host and those to the hops before it.
 type chain struct {
 	clients []*ssh.Client // the last one is to the host
+	wire    *liveConn     // that the last one runs over
 	ended   chan struct{} // closed when that one has ended
 }
 
@@ -75,7 +97,7 @@ func (n *native) chain(ctx context.Context) (*chain, error) {
 	if now != nil {
 		return now, nil
 	}
-	clients, err := n.connect(ctx)
+	clients, wire, err := n.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +107,7 @@ func (n *native) chain(ctx context.Context) (*chain, error) {
 		hangUp(clients)
 		return nil, net.ErrClosed
 	}
-	c := &chain{clients: clients, ended: make(chan struct{})}
+	c := &chain{clients: clients, wire: wire, ended: make(chan struct{})}
 	n.now = c
 	go func() {
 		_ = c.client().Wait() // why it ended is seen by those who were using it
@@ -113,35 +135,39 @@ func hangUp(clients []*ssh.Client) {
 }
 
 // keepAlive closes the connection when the host has given no sign of life for
-// three intervals.
+// three intervals. A slow one gives signs of life: an answer may have to wait
+// behind an upload, but what is received is confirmed.
 func (n *native) keepAlive(c *chain) {
 	tick := time.NewTicker(n.config.Keepalive)
 	defer tick.Stop()
+	asked := make(chan struct{}, 1) // holds a token while an answer is missing
 	for {
 		select {
 		case <-c.ended:
 			return
 		case <-tick.C:
 		}
-		answered := make(chan struct{})
-		go func() {
-			defer close(answered)
-			// Any answer is one, also that the request is not known.
-			_, _, _ = c.client().SendRequest("keepalive@openssh.com", true, nil)
-		}()
-		select {
-		case <-c.ended:
-			return
-		case <-answered:
-		case <-time.After(2 * n.config.Keepalive):
+		switch silence := c.wire.silence(); {
+		case silence > 3*n.config.Keepalive:
 			c.client().Close()
 			return
+		case silence < n.config.Keepalive:
+			continue
+		}
+		select {
+		case asked <- struct{}{}:
+			go func() {
+				// Any answer is one, also that the request is not known.
+				_, _, _ = c.client().SendRequest("keepalive@openssh.com", true, nil)
+				<-asked
+			}()
+		default:
 		}
 	}
 }
 
 // connect makes the connections to all hops and to the host.
-func (n *native) connect(ctx context.Context) (clients []*ssh.Client, err error) {
+func (n *native) connect(ctx context.Context) (clients []*ssh.Client, wire *liveConn, err error) {
 	defer func() {
 		if err != nil {
 			hangUp(clients)
@@ -150,16 +176,17 @@ func (n *native) connect(ctx context.Context) (clients []*ssh.Client, err error)
 	for _, h := range n.hops {
 		c, err := n.open(ctx, clients, h)
 		if err != nil {
-			return clients, err
+			return clients, nil, err
 		}
-		client, err := n.handshake(ctx, c, h)
+		wire = &liveConn{Conn: c, began: time.Now()}
+		client, err := n.handshake(ctx, wire, h)
 		if err != nil {
 			c.Close()
-			return clients, err
+			return clients, nil, err
 		}
 		clients = append(clients, client)
 	}
-	return clients, nil
+	return clients, wire, nil
 }
 
 // open makes the TCP connection to h, through the hop before it if there is one.
