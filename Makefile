@@ -5,12 +5,15 @@ VERSION  ?= 0.1.0
 FUZZTIME ?= 10s
 CACHE    := $(CURDIR)/.cache
 ETCDS    := $(CACHE)/etcd
+LAB      := $(CACHE)/lab
+LAB_ETCD  ?= 3.6
+LAB_HOSTS ?= 4
 export CGO_ENABLED ?= 0
 
 GOFILES  := $(shell git ls-files '*.go' 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test demo check fuzz bench vuln etcds clean
+.PHONY: build test demo check fuzz bench vuln etcds lab lab-down lab-test clean
 
 build: ## the program, bin/etcdplay
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/etcdplay ./cmd/etcdplay
@@ -19,7 +22,26 @@ demo: build ## replace a failed member of a genuine cluster, on this machine
 	bin/etcdplay demo
 
 test: build etcds ## everything, against genuine etcd of every supported version
-	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 20m ./...
+	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 20m -skip '^TestLab' ./...
+
+lab-test: etcds $(LAB)/rootfs/.complete ## real hosts: containers with systemd, sshd and networks of their own; needs root
+	ETCDPLAY_ETCDS=$(ETCDS) ETCDPLAY_LAB=$(LAB) $(GO) test -count=1 -timeout 30m -run '^TestLab' -v ./cmd/etcdplay
+	$(GO) test -c -o $(LAB)/ssh.test ./engine/conn/ssh
+	@set -e; trap 'testdata/lab/lab.sh down $(LAB)/conn' EXIT; \
+	testdata/lab/lab.sh up $(LAB)/conn $(LAB)/rootfs $(ETCDS)/$(LAB_ETCD) 1; \
+	cd engine/conn/ssh && ETCDPLAY_LAB_CONN=$(LAB)/conn $(CURDIR)/testdata/lab/lab.sh exec $(LAB)/conn $(LAB)/ssh.test -test.run '^TestLab'
+
+lab: build etcds $(LAB)/rootfs/.complete ## boot a lab of LAB_HOSTS hosts with etcd LAB_ETCD to try things in
+	@test ! -e $(LAB)/up || { echo "it is up already; make lab-down ends it"; exit 1; }
+	testdata/lab/lab.sh up $(LAB)/up $(LAB)/rootfs $(ETCDS)/$(LAB_ETCD) $(LAB_HOSTS)
+	testdata/lab/lab.sh cluster $(LAB)/up 3
+	@testdata/lab/lab.sh help $(LAB)/up
+
+lab-down: ## end the lab of make lab
+	testdata/lab/lab.sh down $(LAB)/up
+
+$(LAB)/rootfs/.complete: testdata/lab/rootfs.sh testdata/lab/etcd-member.service testdata/lab/etcd-wrapper
+	testdata/lab/rootfs.sh $(LAB)/rootfs
 
 check: ## format, vet, staticcheck, the race detector, fuzzing for a moment
 	@out=$$($(GO) tool gofumpt -l $(GOFILES)); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
@@ -60,4 +82,5 @@ $(ETCDS)/3.4/etcd:
 	testdata/etcd/debian.sh $(@D)
 
 clean:
+	@test ! -e $(LAB)/up || testdata/lab/lab.sh down $(LAB)/up
 	rm -rf bin $(CACHE)

@@ -122,6 +122,7 @@ type Connection struct {
 	Become                                     string // "none" or "sudo"
 	BecomePasswordEnv                          string
 	ConnectTimeout                             time.Duration
+	Transport                                  string // ssh: "native" or "openssh", the system's own program
 }
 
 // Phase is a named group of tasks: a heading in the plan, the scope of rescue

@@ -4,65 +4,131 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/conn/local"
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox"
+	"github.com/etcdplay/etcdplay/engine/conn/ssh"
 )
 
 // hosts is the connections of one command, opened when they are first wanted
 // and shared from then on.
 type hosts struct {
-	mu   sync.Mutex
-	open map[string]*connection // by host name
+	specs []engine.HostSpec // of the inventory
+	login login
+
+	mu      sync.Mutex
+	open    map[string]*connection // by host name
+	takes   bool
+	refused error
+	refuse  func()
 }
 
-// connection is one host's; its lock is held while it is being opened, so that
-// two tasks do not open it twice and other hosts do not wait.
+// connection is one host's. What it holds is written by whoever has its turn,
+// so that two tasks do not open it twice and other hosts do not wait.
 type connection struct {
-	mu   sync.Mutex
+	turn chan struct{} // holds one token
 	host conn.Host
+	ours bool // it was taken over
+
+	// These belong to the lock of hosts.
+	ready   bool     // its user was let in, with all its rights
+	reached bool     // it connected
+	attempt *attempt // under way to connect
 }
 
 // Host is the connection to spec, opened if there is none yet. A failure is not
 // remembered: the host may be back at the next attempt.
 func (h *hosts) Host(ctx context.Context, spec engine.HostSpec) (conn.Host, error) {
+	host, err := h.connect(ctx, spec)
+	return host, h.heed(err)
+}
+
+func (h *hosts) connect(ctx context.Context, spec engine.HostSpec) (conn.Host, error) {
+	c, done, err := h.take(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	h.mu.Lock()
+	ready, takes := c.ready, h.takes
+	h.mu.Unlock()
+	if s, ok := c.host.(*ssh.Host); ok && !ready {
+		if err := s.Connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+	h.mu.Lock()
+	c.ready = true
+	h.mu.Unlock()
+	if f, ok := c.host.(conn.Fencer); ok && takes && !c.ours {
+		if _, err := f.Fence(ctx); err != nil {
+			return nil, err
+		}
+		c.ours = true
+	}
+	return c.host, nil
+}
+
+// take has the connection to spec to itself until done is called. It need not
+// be connected yet.
+func (h *hosts) take(ctx context.Context, spec engine.HostSpec) (c *connection, done func(), err error) {
 	h.mu.Lock()
 	if h.open == nil {
 		h.open = map[string]*connection{}
 	}
-	c := h.open[spec.Name]
+	c = h.open[spec.Name]
 	if c == nil {
-		c = &connection{}
+		c = &connection{turn: make(chan struct{}, 1)}
+		c.turn <- struct{}{}
 		h.open[spec.Name] = c
 	}
+	refused := h.refused
 	h.mu.Unlock()
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.host != nil {
-		return c.host, nil
+	if refused != nil {
+		return nil, nil, refused
 	}
-	host, err := dial(ctx, spec)
-	if err != nil {
-		return nil, err
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
-	c.host = host
-	return host, nil
+	done = func() { c.turn <- struct{}{} }
+	if c.host == nil {
+		host, err := h.dial(ctx, spec)
+		if err != nil {
+			done()
+			return nil, nil, err
+		}
+		h.mu.Lock()
+		c.host = host
+		h.mu.Unlock()
+	}
+	return c, done, nil
 }
 
-func dial(ctx context.Context, spec engine.HostSpec) (conn.Host, error) {
+func (h *hosts) dial(ctx context.Context, spec engine.HostSpec) (conn.Host, error) {
 	switch spec.Connection.Kind {
 	case "sandbox":
 		return sandbox.Dial(ctx, spec.Connection.Dir, spec.Name)
 	case "local":
 		return local.Dial(spec.Name)
+	case "ssh":
+		return ssh.Open(h.login.config(spec))
 	}
-	return nil, fmt.Errorf("host %s: %w: this etcdplay reaches hosts of kind sandbox and local, and not %q",
+	return nil, fmt.Errorf("host %s: %w: there is no connection of the kind %q",
 		spec.Name, conn.ErrUnsupported, spec.Connection.Kind)
+}
+
+// takeOver says that from now on hosts may be changed: each is taken over
+// before it is handed out, so that an engine whose turn it was cannot change it
+// any more.
+func (h *hosts) takeOver() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.takes = true
 }
 
 // Close closes all connections.
@@ -75,10 +141,4 @@ func (h *hosts) Close() {
 			_ = closer.Close()
 		}
 	}
-}
-
-// dialCluster connects to an address of the cluster from this machine.
-func dialCluster(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
 }

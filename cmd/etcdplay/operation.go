@@ -80,8 +80,9 @@ func (a *app) prepare(ref string, t target, id engine.Identity) (*operation, err
 	if err != nil {
 		return nil, err
 	}
+	scrub := &engine.Scrubber{}
 	op := &operation{
-		program: program, sources: sources, scrub: &engine.Scrubber{}, hosts: &hosts{},
+		program: program, sources: sources, scrub: scrub, hosts: &hosts{specs: program.Hosts, login: a.login(scrub)},
 		invocation: engine.Invocation{Tool: version, Dir: dir, Playbook: ref, Inventory: path, Cluster: t.cluster, VarsFiles: t.varsFiles},
 	}
 	for _, in := range program.Inputs {

@@ -105,7 +105,7 @@ func (a *app) purge(args []string, yes bool) error {
 // alarm.
 func (a *app) whole(ctx context.Context, op *operation) error {
 	cluster := op.program.Cluster
-	c := etcd.Survey(ctx, engine.Look{Cluster: cluster, Dial: dialCluster, Say: func(string, ...any) {}, Progress: func(int64, int64) {}}, cluster.Endpoints)
+	c := etcd.Survey(ctx, engine.Look{Cluster: cluster, Dial: op.hosts.Dial, Say: func(string, ...any) {}, Progress: func(int64, int64) {}}, cluster.Endpoints)
 	var why []string
 	if !c.Known {
 		why = append(why, "nobody answers: "+c.Why)

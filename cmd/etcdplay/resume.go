@@ -86,6 +86,7 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 	in := a.catch()
 	defer in.release()
 	in.run()
+	op.hosts.takeOver()
 	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes})
 	return a.watch(op, nil, &env, func() engine.Outcome {
 		return do(in.ctx, op.program, env, r, engine.ResumeOptions{

@@ -79,10 +79,14 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 	defer in.release()
 	q := &questions{app: a, yes: yes}
 	env := a.environment(op, id, q)
+	op.hosts.refuse = in.cancel
 
 	a.screen.Show("  looking at the cluster and its hosts, and planning")
 	plan, err := engine.MakePlan(in.ctx, op.program, env)
 	a.screen.Show("")
+	if refused := op.hosts.Refused(); refused != nil {
+		return refused
+	}
 	if in.ctx.Err() != nil {
 		return engine.ErrInterrupted
 	}
@@ -111,6 +115,7 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 		}
 	}
 	in.run()
+	op.hosts.takeOver()
 	return a.watch(op, plan, &env, func() engine.Outcome {
 		return engine.Run(in.ctx, op.program, env, plan, engine.RunOptions{
 			StateDir: state, AcceptDrift: drift, Stop: in.stop, Invocation: op.invocation, Copies: op.sources, Scrub: op.scrub,
@@ -140,7 +145,7 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 	return engine.Env{
 		Identity: id,
 		Host:     op.hosts.Host,
-		Dial:     dialCluster,
+		Dial:     op.hosts.Dial,
 		Survey:   etcd.Survey,
 		Emit:     func(engine.Event) {},
 		Ask:      q.confirm,

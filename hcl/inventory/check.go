@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -130,7 +131,7 @@ func machine(h engine.HostSpec) string {
 	case "sandbox":
 		return filepath.Join(h.Connection.Dir, h.Name)
 	}
-	at := net.JoinHostPort(strings.ToLower(h.Address), strconv.Itoa(h.Connection.Port))
+	at := net.JoinHostPort(strings.ToLower(h.Address), strconv.Itoa(cmp.Or(h.Connection.Port, 22)))
 	if h.Connection.ProxyJump != "" {
 		at += " through " + h.Connection.ProxyJump
 	}

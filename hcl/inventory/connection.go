@@ -36,11 +36,12 @@ func connectionFields(kind string) []field {
 	}
 	return append([]field{
 		{name: "user", ty: cty.String, check: checkUser, def: "that of ssh's own configuration", doc: "The user to log in as."},
-		{name: "port", ty: cty.Number, def: "22", doc: "The port of the host's ssh server."},
+		{name: "port", ty: cty.Number, def: "that of ssh's own configuration, else 22", doc: "The port of the host's ssh server."},
 		{name: "identity_files", ty: cty.List(cty.String), check: checkLocalPath, def: "those of ssh's own configuration, and the agent", doc: "Files with private keys, absolute, from ~/, or relative to the inventory."},
 		{name: "known_hosts", ty: cty.String, check: checkLocalPath, def: "that of ssh's own configuration", doc: "The file with the keys of the hosts."},
 		{name: "host_key_policy", ty: cty.String, enum: []string{"strict", "accept-new"}, def: "strict", doc: "What is done about the key of a host that is not in known_hosts: strict refuses it, accept-new writes it down. A changed key is always refused."},
-		{name: "proxy_jump", ty: cty.String, check: checkJump, def: "none", doc: "Hosts to go through, [user@]host[:port], several with commas."},
+		{name: "proxy_jump", ty: cty.String, check: checkJump, def: "that of ssh's own configuration", doc: "Hosts to go through, [user@]host[:port], several with commas."},
+		{name: "transport", ty: cty.String, enum: []string{"native", "openssh"}, def: "native", doc: "What speaks SSH: etcdplay itself (native), or the system's ssh program (openssh), for a login that only it can do."},
 		{name: "connect_timeout", ty: cty.String, kind: engine.Duration, def: "10s", doc: "How long a connection may take to come up."},
 	}, become...)
 }
@@ -50,7 +51,7 @@ func connectionFields(kind string) []field {
 func defaultConnection(kind string) engine.Connection {
 	c := engine.Connection{Kind: kind, Become: "none"}
 	if kind == "ssh" {
-		c.Port, c.HostKeyPolicy, c.ConnectTimeout = 22, "strict", connectTimeout
+		c.HostKeyPolicy, c.ConnectTimeout, c.Transport = "strict", connectTimeout, "native"
 	}
 	return c
 }
@@ -95,6 +96,7 @@ func (r *reader) fill(c *engine.Connection, o *block) {
 	c.HostKeyPolicy = o.text("host_key_policy", c.HostKeyPolicy)
 	c.ProxyJump = o.text("proxy_jump", c.ProxyJump)
 	c.Become = o.text("become", c.Become)
+	c.Transport = o.text("transport", c.Transport)
 	c.BecomePasswordEnv = o.text("become_password_env", c.BecomePasswordEnv)
 	if _, ok := o.values["known_hosts"]; ok {
 		c.KnownHosts = r.below(o, "known_hosts")

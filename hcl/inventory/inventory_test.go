@@ -62,9 +62,9 @@ func TestDemo(t *testing.T) {
 			ListenClientURLs: []string{"http://10.240.0.4:2379", "http://0.0.0.0:4001"},
 		},
 		Connection: engine.Connection{
-			Kind: "ssh", User: "core", Port: 22, HostKeyPolicy: "strict", Become: "sudo",
+			Kind: "ssh", User: "core", HostKeyPolicy: "strict", Become: "sudo",
 			KnownHosts: "/home/op/.ssh/known_hosts", IdentityFiles: []string{"/home/op/.ssh/id_ed25519"},
-			ConnectTimeout: 10 * time.Second,
+			ConnectTimeout: 10 * time.Second, Transport: "native",
 		},
 	}
 	if d := cmp.Diff(want, hosts[3], cmpopts.IgnoreFields(engine.HostSpec{}, "Range")); d != "" {
@@ -234,7 +234,7 @@ func TestConnections(t *testing.T) {
 	hosts := inv.Hosts(inv.Clusters[0])
 	if got, want := hosts[0].Connection, (engine.Connection{
 		Kind: "ssh", User: "core", Port: 22, IdentityFiles: []string{"/site/keys/id"}, HostKeyPolicy: "accept-new",
-		ProxyJump: "op@bastion:22,other", Become: "none", BecomePasswordEnv: "SUDO", ConnectTimeout: 3 * time.Second,
+		ProxyJump: "op@bastion:22,other", Become: "none", BecomePasswordEnv: "SUDO", ConnectTimeout: 3 * time.Second, Transport: "native",
 	}); !cmp.Equal(got, want) {
 		t.Errorf("a1 (-want +got): %s", cmp.Diff(want, got))
 	}

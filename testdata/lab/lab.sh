@@ -5,6 +5,8 @@
 # it is reachable from outside the hub.
 #
 #   lab.sh up LAB ROOTFS ETCD N   boots N hosts; their files live in the folder LAB
+#   lab.sh cluster LAB N [LISTEN] makes an etcd cluster of the first N hosts, as
+#                                 Container Linux had them, and LAB/inventory.hcl
 #   lab.sh boot LAB HOST          boots a host that was killed
 #   lab.sh kill LAB HOST          takes a host's power away
 #   lab.sh destroy LAB HOST       the same, and its disk is gone
@@ -37,8 +39,9 @@ boot() { # LAB HOST
 	local lab=$1 host=$2 dir=$1/$2 ns
 	ns=$(netns "$lab" "$host")
 	mkdir -p "$dir/upper" "$dir/work" "$dir/root"
+	# redirect_dir: without it a folder of the shared file system cannot be renamed.
 	mountpoint -q "$dir/root" || mount -t overlay overlay \
-		-o "lowerdir=$(cat "$lab/rootfs"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+		-o "redirect_dir=on,lowerdir=$(cat "$lab/rootfs"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
 	if [ ! -e "$dir/root/etc/ssh/ssh_host_ed25519_key" ]; then
 		echo "demo-etcd-$host" >"$dir/root/etc/hostname"
 		echo "127.0.0.1 localhost demo-etcd-$host" >"$dir/root/etc/hosts"
@@ -104,6 +107,52 @@ hosts() { # LAB
 	return 0
 }
 
+remote() { # LAB HOST COMMAND: as root, on the host
+	ip netns exec "$(hub "$1")" ssh -F none -i "$1/id" -o BatchMode=yes -o UserKnownHostsFile="$1/known_hosts" "root@10.240.0.$2" -- "$3"
+}
+
+configure() { # LAB HOST INITIAL LISTEN: the drop-in of a first member, and its start
+	local conf=/etc/systemd/system/etcd-member.service.d/20-clct-etcd-member.conf
+	remote "$1" "$2" "mkdir -p ${conf%/*} && cat >$conf && systemctl daemon-reload && systemctl start --no-block etcd-member" <<-CONF
+		[Service]
+		ExecStart=
+		ExecStart=/usr/lib/coreos/etcd-wrapper \$ETCD_OPTS \\
+		  --name="demo-etcd-$2" \\
+		  --listen-peer-urls="http://0.0.0.0:2380" \\
+		  --listen-client-urls="${4//%h/10.240.0.$2}" \\
+		  --initial-advertise-peer-urls="http://10.240.0.$2:2380" \\
+		  --initial-cluster="$3" \\
+		  --initial-cluster-state="new" \\
+		  --initial-cluster-token="lab-token" \\
+		  --advertise-client-urls="http://10.240.0.$2:2379"
+	CONF
+}
+
+inventory() { # LAB N
+	local host members=
+	for host in $(seq "$2"); do members="$members\"demo-etcd-$host\", "; done
+	cat <<-HCL
+		inventory {
+		  language = 1
+		}
+
+		connection "ssh" {
+		  user           = "core"
+		  become         = "sudo"
+		  identity_files = ["id"]
+		  known_hosts    = "known_hosts"
+		}
+
+		cluster "lab" {
+		  token   = "lab-token"
+		  members = [${members%, }]
+		}
+	HCL
+	for host in $(hosts "$1"); do
+		printf '\nhost "demo-etcd-%s" {\n  address = "10.240.0.%s"\n}\n' "$host" "$host"
+	done
+}
+
 case ${1:-} in
 up)
 	lab=$2
@@ -123,6 +172,14 @@ up)
 	done
 	for host in $(seq "$5"); do await "$lab" "$host"; done
 	;;
+cluster)
+	initial=
+	for host in $(seq "$3"); do initial="$initial,demo-etcd-$host=http://10.240.0.$host:2380"; done
+	for host in $(seq "$3"); do
+		configure "$2" "$host" "${initial#,}" "${4:-http://%h:2379,http://0.0.0.0:4001}"
+	done
+	inventory "$2" "$3" >"$2/inventory.hcl"
+	;;
 boot)
 	boot "$2" "$3"
 	await "$2" "$3"
@@ -132,6 +189,14 @@ destroy)
 	poweroff "$2" "$3"
 	unmount "$2" "$3"
 	rm -rf "$2/$3/upper" "$2/$3/work"
+	;;
+help)
+	cat <<-HELP
+		Hosts: $(for host in $(hosts "$2"); do printf '10.240.0.%s ' "$host"; done)
+		  $0 exec $2 ssh -i $2/id -o UserKnownHostsFile=$2/known_hosts core@10.240.0.1
+		  $0 exec $2 bin/etcdplay plan scale -i $2/inventory.hcl --var new=demo-etcd-4
+		make lab-down ends it.
+	HELP
 	;;
 exec)
 	ns=$(hub "$2")
