@@ -68,6 +68,7 @@ func (u units) job(ctx context.Context, what, name string, wait bool, call func(
 		}
 		err = call(ctx)
 		if errors.Is(err, conn.ErrOutcomeUnknown) && ctx.Err() == nil {
+			u.bus.Close() // it may not know yet that its connection has ended
 			err = u.settleJob(ctx, what, before, name, wait, err)
 		}
 		if attempt > 0 || ctx.Err() != nil || !errors.Is(err, conn.ErrUnreachable) || errors.Is(err, conn.ErrOutcomeUnknown) {

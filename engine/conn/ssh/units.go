@@ -123,6 +123,7 @@ func (h *Host) onBus(ctx context.Context, f func(context.Context) error) error {
 		if attempt > 0 || ctx.Err() != nil || !lost {
 			return err
 		}
+		h.bus.Close() // it may not know yet that its connection has ended
 	}
 }
 
