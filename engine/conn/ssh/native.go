@@ -202,7 +202,7 @@ func (n *native) open(ctx context.Context, before []*ssh.Client, h hop) (net.Con
 	}
 	switch {
 	case err == nil:
-		return c, nil
+		return quickly(c), nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limited.Err() != nil:
