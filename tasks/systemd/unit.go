@@ -45,6 +45,7 @@ type unitState struct {
 	Invocation string `json:"invocation"`
 	PID        int    `json:"pid"`
 	NeedReload bool   `json:"need_reload"`
+	Tells      bool   `json:"tells"`  // it is active only once its process has said that it is ready
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
 }
 
@@ -105,7 +106,10 @@ func (s unitState) results(changed bool) unitResults {
 }
 
 func stateOf(u conn.Unit) unitState {
-	return unitState{Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload}
+	return unitState{
+		Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload,
+		Tells: u.Type == "notify" || u.Type == "notify-reload",
+	}
 }
 
 func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
@@ -212,8 +216,8 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 }
 
 // steady is for how long a unit has to stay active under one InvocationID
-// before it counts as started: a process that dies of its configuration does so
-// within this time.
+// before it counts as started, if its process does not say itself that it is
+// ready: one that dies of its configuration does so within this time.
 const steady = 500 * time.Millisecond
 
 func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
@@ -241,6 +245,8 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		case s.phase() != running:
 			invocation = ""
 			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
+		case s.Tells:
+			return true, nil
 		case s.Invocation != invocation || invocation == "":
 			invocation, from = s.Invocation, time.Now()
 			return false, nil

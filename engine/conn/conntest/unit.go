@@ -97,7 +97,7 @@ func testUnitLife(t *testing.T, f Fixture) {
 	units := f.Host.Units()
 	idle := f.describe(t, name)
 	if idle.LoadState != "loaded" || idle.ActiveState != "inactive" || idle.SubState != "dead" || idle.MainPID != 0 ||
-		idle.InvocationID != "" || idle.UnitFileState != "static" || idle.FragmentPath != path.Join(f.UnitDir, name) {
+		idle.InvocationID != "" || idle.Type != "simple" || idle.UnitFileState != "static" || idle.FragmentPath != path.Join(f.UnitDir, name) {
 		t.Errorf("before the start: got %+v", idle)
 	}
 	if err := units.Start(ctx, name, true); err != nil {

@@ -74,7 +74,7 @@ func (h *Host) systemctlJob(ctx context.Context, what, unit string, wait bool) e
 	}
 }
 
-var shownProperties = "LoadState,ActiveState,SubState,Result,UnitFileState,InvocationID,MainPID,ExecMainStatus,NRestarts,NeedDaemonReload,FragmentPath,DropInPaths,Job"
+var shownProperties = "LoadState,ActiveState,SubState,Result,Type,UnitFileState,InvocationID,MainPID,ExecMainStatus,NRestarts,NeedDaemonReload,FragmentPath,DropInPaths,Job"
 
 func (h *Host) systemctlProperties(ctx context.Context, unit string) (map[string]string, error) {
 	r, err := h.Query(ctx, conn.Command{Argv: []string{"systemctl", "--no-pager", "show", "--property=" + shownProperties, "--", unit}})
@@ -107,7 +107,7 @@ func (h *Host) systemctlShow(ctx context.Context, name string) (conn.Unit, error
 	}
 	u := conn.Unit{
 		Name: name, LoadState: p["LoadState"], ActiveState: p["ActiveState"], SubState: p["SubState"],
-		Result: p["Result"], UnitFileState: p["UnitFileState"], InvocationID: p["InvocationID"],
+		Result: p["Result"], Type: p["Type"], UnitFileState: p["UnitFileState"], InvocationID: p["InvocationID"],
 		MainPID: number("MainPID"), ExecMainStatus: number("ExecMainStatus"), NRestarts: number("NRestarts"),
 		NeedDaemonReload: p["NeedDaemonReload"] == "yes", FragmentPath: p["FragmentPath"],
 		DropInPaths: strings.Fields(p["DropInPaths"]),

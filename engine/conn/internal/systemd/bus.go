@@ -98,6 +98,7 @@ func describe(name string, p map[string]any) conn.Unit {
 		ActiveState:      get[string](p, "ActiveState"),
 		SubState:         get[string](p, "SubState"),
 		Result:           get[string](p, "Result"),
+		Type:             get[string](p, "Type"),
 		UnitFileState:    get[string](p, "UnitFileState"),
 		MainPID:          int(get[uint32](p, "MainPID")),
 		ExecMainStatus:   int(get[int32](p, "ExecMainStatus")),

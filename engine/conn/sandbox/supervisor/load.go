@@ -151,7 +151,7 @@ func (s *service) properties() (conn.Unit, error) {
 		NeedDaemonReload: s.machine.stamp(found, err) != s.unit.stamp,
 	}
 	if svc := s.unit.svc; svc != nil && s.unit.state == "loaded" {
-		u.FragmentPath, u.DropInPaths = svc.Fragment, svc.DropIns
+		u.Type, u.FragmentPath, u.DropInPaths = svc.Type, svc.Fragment, svc.DropIns
 		u.ExecStart, u.Environment = svc.ExecStartArgv(), svc.EffectiveEnvironment()
 		for _, f := range svc.EnvironmentFiles {
 			u.EnvironmentFiles = append(u.EnvironmentFiles, f.Path)
