@@ -17,9 +17,11 @@ func Abort(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOptio
 	}
 	m.aborting = true
 	m.emit(Event{Kind: RunStart, Message: p.Name})
-	m.look(ctx)
 	w := runWalk{runner: m, program: p}
-	err := w.phases(ctx, newScope(r.Identity))
+	err := m.survey(ctx)
+	if err == nil {
+		err = w.phases(ctx, newScope(r.Identity))
+	}
 	if !errors.Is(err, errAborted) {
 		return m.finish(nil, err)
 	}

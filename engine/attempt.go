@@ -55,14 +55,19 @@ func (x *taskRun) retried(ctx context.Context) (cty.Value, error) {
 		return cty.NilVal, ds
 	}
 	wait := a.interval
+	var moved func(*world.World) // by an attempt that until was not content with
 	for x.attempt = 1; ; x.attempt++ {
 		v, advance, err := x.once(ctx)
 		if err == nil && a.until != nil {
 			err = x.until(a.until, v)
 		}
+		if advance != nil {
+			moved = advance
+		}
 		switch {
 		case err == nil:
-			return x.finish(v, advance)
+			x.changed = x.changed || moved != nil
+			return x.finish(v, moved)
 		case !again(ctx, err) || x.attempt >= a.most:
 			return cty.NilVal, err
 		case x.stopping():
@@ -154,6 +159,9 @@ func (x *taskRun) advancing(results cty.Value) func(*world.World) {
 
 // change is observe, guard, intent, apply, verify.
 func (x *taskRun) change(ctx context.Context, host conn.Host, look Look) (cty.Value, error) {
+	if err := x.sameMembers(ctx); err != nil {
+		return cty.NilVal, err
+	}
 	if x.t.Type.Surveyed {
 		x.look(ctx)
 	}
@@ -195,7 +203,7 @@ func (x *taskRun) change(ctx context.Context, host conn.Host, look Look) (cty.Va
 			return cty.NilVal, err // stopped at once; resume looks
 		}
 		err = fmt.Errorf("done, but not proved: %w", err)
-		if ferr := x.failed(effectThere, err); ferr != nil {
+		if ferr := x.failed(effectThere, err, x.leaves(x.advancing(results))); ferr != nil {
 			return cty.NilVal, ferr
 		}
 		return cty.NilVal, err
@@ -283,7 +291,7 @@ func (x *taskRun) afterError(ctx context.Context, look Look, state State, cause 
 
 // failedWith records the failure and returns it, or the journal's.
 func (x *taskRun) failedWith(effect failEffect, err error) error {
-	if ferr := x.failed(effect, err); ferr != nil {
+	if ferr := x.failed(effect, err, nil); ferr != nil {
 		return ferr
 	}
 	return err

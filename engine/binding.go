@@ -20,6 +20,7 @@ const (
 	codeEffect      = "EP4009" // the effect of a task is not known
 	codeRemains     = "EP4010" // what an aborted run leaves
 	codeJournal     = "EP4011" // the journal could not be written
+	codeMembers     = "EP4012" // the members are not those that the run left
 )
 
 // localhost is the name of the host that etcdplay itself runs on.

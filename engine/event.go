@@ -30,7 +30,7 @@ type Event struct {
 	Done, Total   int64         // of task_progress: bytes; Total 0 if unknown
 	Before, After *world.Budget // of task_end: the quorum arithmetic, where it moved
 	Entry         *Entry        // of task_start: how the task looks now that its values are known
-	Diagnostics   Diagnostics   // of diagnostic, and of a failed task_end
+	Diagnostics   Diagnostics   // of diagnostic, of a failed task_end, and of a summary where no task says why
 	Outputs       []PlannedOutput
 	Exposed       time.Duration // of summary: for how long, while an engine was at work, the cluster could not have lost a member
 	Failure       *Failure      // of summary; nil if the run was OK

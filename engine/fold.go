@@ -19,7 +19,8 @@ type fold struct {
 	loops     map[string][]string
 	answers   map[string]answerLine
 	overrides []string
-	stop      *stopLine // of the last incarnation; nil if it just ended
+	members   *membersLine // what the run expects; nil if nothing
+	stop      *stopLine    // of the last incarnation; nil if it just ended
 	end       *endLine
 	exposed   time.Duration
 	last      time.Time
@@ -66,14 +67,21 @@ func (f *fold) add(p json.RawMessage) error {
 	case "intent":
 		return fold1(p, func(l intentLine) { f.open[l.Task], f.phase = l, l.Phase })
 	case "done":
-		return fold1(p, func(l doneLine) { f.history = append(f.history, l); f.addDone(l) })
+		return fold1(p, func(l doneLine) {
+			f.history = append(f.history, l)
+			f.expect(l.Members)
+			f.addDone(l)
+		})
 	case "fail":
 		return fold1(p, func(l failLine) {
 			f.history = append(f.history, l)
+			f.expect(l.Members)
 			if l.Effect != effectUnknown {
 				delete(f.open, l.Task)
 			}
 		})
+	case "cluster":
+		return fold1(p, func(l clusterLine) { f.expect(&l.membersLine) })
 	case "loop":
 		return fold1(p, func(l loopLine) { f.loops[l.Task] = l.Keys })
 	case "answer":

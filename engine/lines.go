@@ -108,19 +108,21 @@ type doneLine struct {
 	Attempt int           `json:"attempt,omitempty"`
 	Results journal.Value `json:"results"`
 	Elapsed time.Duration `json:"elapsed_ns"`
-	Budget  *world.Budget `json:"budget,omitempty"` // after, where it moved
+	Budget  *world.Budget `json:"budget,omitempty"`  // after, where it moved
+	Members *membersLine  `json:"members,omitempty"` // expected after, where they changed
 	At      time.Time     `json:"at"`
 }
 
 // failLine ends an attempt that failed. With effect unknown the intent before it
 // stays open.
 type failLine struct {
-	T       string     `json:"t"` // "fail"
-	Task    string     `json:"task"`
-	Host    string     `json:"host,omitempty"`
-	Effect  failEffect `json:"effect"`
-	Message string     `json:"message"`
-	At      time.Time  `json:"at"`
+	T       string       `json:"t"` // "fail"
+	Task    string       `json:"task"`
+	Host    string       `json:"host,omitempty"`
+	Effect  failEffect   `json:"effect"`
+	Message string       `json:"message"`
+	Members *membersLine `json:"members,omitempty"` // expected after, where they changed
+	At      time.Time    `json:"at"`
 }
 
 type failEffect string

@@ -238,7 +238,7 @@ func (x *taskRun) reconcile(ctx context.Context, look Look, l intentLine) (v cty
 	if found == Partial {
 		effect = effectPartial
 	}
-	if err := x.failed(effect, errors.New("interrupted")); err != nil {
+	if err := x.failed(effect, errors.New("interrupted"), nil); err != nil {
 		return cty.NilVal, false, err
 	}
 	delete(x.fold.open, x.address)

@@ -85,7 +85,11 @@ type ResumeOptions struct {
 	// stands before the last of them. It is recorded as an override. A changed
 	// inventory, cluster or input is refused in any case.
 	AcceptChanges bool
-	Stop          <-chan struct{}
-	Invocation    Invocation
-	Scrub         *Scrubber
+	// AcceptDrift goes on although members of the cluster are not those that the
+	// run left. It is recorded as an override. Another cluster is refused in any
+	// case.
+	AcceptDrift bool
+	Stop        <-chan struct{}
+	Invocation  Invocation
+	Scrub       *Scrubber
 }

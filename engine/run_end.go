@@ -89,7 +89,7 @@ func (x *taskRun) explained(te *taskError) Diagnostics {
 }
 
 // done records the task's end. Nobody is told before it returns.
-func (x *taskRun) done(results cty.Value, status Status, after *world.Budget) error {
+func (x *taskRun) done(results cty.Value, status Status, after *world.Budget, members *membersLine) error {
 	v, err := journal.Encode(x.scrub.marked(results))
 	if err != nil {
 		return fmt.Errorf("its results cannot be recorded: %w", err)
@@ -97,7 +97,7 @@ func (x *taskRun) done(results cty.Value, status Status, after *world.Budget) er
 	line := doneLine{
 		T: "done", Task: x.address, Type: x.t.Type.Name, Effect: x.effect, Host: x.host, Phase: x.ph.Name,
 		Place: x.place, Status: status, How: x.how, Changed: x.changed, Attempt: x.attempt, Results: v,
-		Elapsed: x.env.now().Sub(x.began), Budget: after, At: x.env.now(),
+		Elapsed: x.env.now().Sub(x.began), Budget: after, Members: members, At: x.env.now(),
 	}
 	if x.mutating() {
 		tearPoint("P6 "+x.address, func() { _ = x.journal.Tear(line) })
@@ -129,17 +129,18 @@ func (x *taskRun) finish(results cty.Value, advance func(*world.World)) (cty.Val
 	if advance != nil {
 		before, after = x.advance(advance)
 	}
+	members := x.leaves(advance)
 	open, ds := x.t.conditions(x.t.Post, "Postcondition failed", x.address, x.scope.With(func(s *Scope) { s.Self = results }))
 	if !ds.HasErrors() && open {
 		ds = Diagnostics{x.t.finding(codeCondition, "Postcondition failed", "The condition is null.", x.address, nil)}
 	}
 	if ds.HasErrors() {
-		if err := x.failed(effectThere, ds); err != nil {
+		if err := x.failed(effectThere, ds, members); err != nil {
 			return cty.NilVal, err
 		}
 		return cty.NilVal, ds
 	}
-	if err := x.done(results, OK, after); err != nil {
+	if err := x.done(results, OK, after, members); err != nil {
 		return cty.NilVal, err
 	}
 	if x.changed && x.place != InPhase {
@@ -158,11 +159,12 @@ func (x *taskRun) tellOK(before, after *world.Budget) {
 	}))
 }
 
-// failed records that an attempt failed, and what is known of its effect.
-func (x *taskRun) failed(effect failEffect, cause error) error {
+// failed records that an attempt failed, what is known of its effect, and the
+// members it leaves, nil where it left them as they were.
+func (x *taskRun) failed(effect failEffect, cause error, members *membersLine) error {
 	return x.record(failLine{
 		T: "fail", Task: x.address, Host: x.host, Effect: effect,
-		Message: x.scrub.String(oneLine(cause.Error())), At: x.env.now(),
+		Message: x.scrub.String(oneLine(cause.Error())), Members: members, At: x.env.now(),
 	})
 }
 

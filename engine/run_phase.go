@@ -110,7 +110,7 @@ func (p *runPhase) run(ctx context.Context, s *Scope) error {
 // not known what the last task did: cleaning up on a guess could harm.
 func (p *runPhase) cleansUp(ctx context.Context, err error) bool {
 	return p.grain() && ctx.Err() == nil && !errors.Is(err, ErrState) &&
-		!errors.Is(err, ErrUnknownEffect) && !errors.Is(err, errConflict)
+		!errors.Is(err, ErrUnknownEffect) && !errors.Is(err, errConflict) && ofDrift(err) == nil
 }
 
 // skipped decides on the phase's when. What was decided before holds.
@@ -238,7 +238,7 @@ func (p *runPhase) cleanUp(ctx context.Context, s *Scope, cause error) error {
 		if i >= len(p.ph.Rescue) {
 			place = InAlways
 		}
-		if err := p.task(ctx, t, place, inner); errors.Is(err, ErrState) {
+		if err := p.task(ctx, t, place, inner); errors.Is(err, ErrState) || ofDrift(err) != nil {
 			return err
 		}
 		if ctx.Err() != nil {

@@ -114,7 +114,7 @@ func (p *runPhase) round(ctx context.Context, t *Task, r round, place Place) (ct
 	if err == nil {
 		return v, nil
 	}
-	if !errors.Is(err, errAborted) {
+	if !errors.Is(err, errAborted) && ofDrift(err) == nil {
 		err = x.failure(err)
 	}
 	return absent(t, Failed), err
@@ -169,6 +169,12 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 		}
 		return x.reread(ctx)
 	}
+	_, open := x.fold.open[x.address]
+	if !open {
+		if err := x.sameMembers(ctx); err != nil {
+			return cty.NilVal, err
+		}
+	}
 	host, s, known, hds := target(x.t, x.scope)
 	x.host, x.scope = host, s
 	if skip, err := x.skipped(); err != nil || skip {
@@ -183,7 +189,7 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 	if err := x.bind(); err != nil {
 		return cty.NilVal, err
 	}
-	if _, begun := x.fold.open[x.address]; !begun {
+	if !open {
 		if err := x.preconditions(); err != nil {
 			return cty.NilVal, err
 		}
@@ -222,7 +228,7 @@ func (x *taskRun) skipped() (bool, error) {
 		return false, nil
 	}
 	x.how, x.effect = "", Control
-	if err := x.done(absent(x.t, Skipped), Skipped, nil); err != nil {
+	if err := x.done(absent(x.t, Skipped), Skipped, nil, nil); err != nil {
 		return false, err
 	}
 	x.effect = x.t.Type.Effect

@@ -34,6 +34,10 @@ type runner struct {
 	exposure exposure
 	sent     bool     // an intent was written by this process
 	undone   []string // tasks of rescue and always that changed something
+
+	compared sync.Once
+	settling bool  // an earlier process left something open
+	drift    error // what sameMembers found
 }
 
 // taskError is a task that did not come to its end.
@@ -160,6 +164,19 @@ func (r *runner) look(ctx context.Context) {
 	r.exposure.see(c.Budget(), r.env.now())
 }
 
+// survey looks at the cluster before the walk, and holds it against what the
+// journal expects unless something open has to be settled first.
+func (r *runner) survey(ctx context.Context) error {
+	r.look(ctx)
+	if err := r.expectMembers(); err != nil {
+		return err
+	}
+	if r.settling = len(r.fold.open) > 0; r.settling {
+		return nil
+	}
+	return r.sameMembers(ctx)
+}
+
 // advance moves the world on and returns the budgets around it, nil where it did
 // not move.
 func (r *runner) advance(f func(w *world.World)) (before, after *world.Budget) {
@@ -186,11 +203,16 @@ func (r *runner) incarnate(operation string) error {
 // run walks the program, ends the journal's part of this process, and tells.
 func (r *runner) run(ctx context.Context) Outcome {
 	r.emit(Event{Kind: RunStart, Message: r.program.Name})
-	r.look(ctx)
 	w := runWalk{runner: r, program: r.program}
 	s := newScope(r.env.Identity)
-	err := w.phases(ctx, s)
+	err := r.survey(ctx)
+	if err == nil {
+		err = w.phases(ctx, s)
+	}
 	var outs []PlannedOutput
+	if err == nil {
+		err = r.sameMembers(ctx)
+	}
 	if err == nil {
 		outs, err = w.outputs(s)
 	}
@@ -224,7 +246,7 @@ func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
 	}
 	r.emit(Event{
 		Kind: Summary, Status: o.Status, Elapsed: now.Sub(r.began), Exposed: o.Exposed, Outputs: outs,
-		Failure: o.Failure,
+		Failure: o.Failure, Diagnostics: ofDrift(err),
 	})
 	return o
 }
@@ -282,6 +304,9 @@ func (r *runner) failed(err error) *Failure {
 		if len(te.ds) > 0 && te.ds[0].Subject != nil {
 			f.Subject = te.ds[0].Subject
 		}
+	}
+	if drift := (*driftError)(nil); errors.As(err, &drift) && drift.final {
+		f.GoOn = ""
 	}
 	f.Cause = r.scrub.String(f.Cause)
 	return f

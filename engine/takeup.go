@@ -28,7 +28,7 @@ func Resume(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOpti
 // is to be called in any case.
 func takeUp(p *Program, env Env, r *Record, opts ResumeOptions, operation string) (m *runner, release func(), o *Outcome) {
 	m = newRunner(p, env, opts.Stop, opts.Scrub)
-	m.env.Identity = r.Identity
+	m.env.Identity, m.acceptDrift = r.Identity, opts.AcceptDrift
 	over := func(err error) *Outcome {
 		o := m.notBegun(err)
 		return &o

@@ -26,7 +26,8 @@ given with --var has to be given again.`,
 		},
 	}
 	g.flags(cmd)
-	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "go on although playbook, templates or inventory have changed")
+	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "go on although playbook or templates have changed")
+	cmd.Flags().BoolVar(&g.drift, "accept-drift", false, "go on although members of the cluster are not those that the run left")
 	return cmd
 }
 
@@ -44,14 +45,14 @@ closes the run for good, and tells what remains to be done by hand.`,
 		},
 	}
 	g.flags(cmd)
-	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "also where playbook, templates or inventory have changed")
+	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "also where playbook or templates have changed")
 	return cmd
 }
 
 // goingOn is the flags of resume and abort.
 type goingOn struct {
-	yes, changes bool
-	vars         []string
+	yes, changes, drift bool
+	vars                []string
 }
 
 func (g *goingOn) flags(cmd *cobra.Command) {
@@ -90,7 +91,7 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes})
 	return a.watch(op, nil, &env, func() engine.Outcome {
 		return do(in.ctx, op.program, env, r, engine.ResumeOptions{
-			StateDir: state, AcceptChanges: g.changes, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,
+			StateDir: state, AcceptChanges: g.changes, AcceptDrift: g.drift, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,
 		})
 	})
 }

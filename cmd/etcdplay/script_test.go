@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 //	cmpout FILE           the last stdout is FILE, run IDs and ports aside
 //	cmperr FILE           the same for stderr
 //	exits CODE etcdplay…  runs the program, which must end with that exit code
-//	capture NAME REGEXP   sets $NAME to the first match in the last stdout
+//	capture NAME REGEXP   sets $NAME to the first match in the last stdout, or to its last group
 //
 // and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
 // that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
@@ -161,9 +161,9 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pattern, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
-	found := pattern.FindString(ts.ReadFile("stdout"))
-	if found == "" {
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
 		ts.Fatalf("no match for %q in stdout", args[1])
 	}
-	ts.Setenv(args[0], found)
+	ts.Setenv(args[0], found[len(found)-1])
 }
