@@ -56,6 +56,7 @@ func (x *taskRun) retried(ctx context.Context) (cty.Value, error) {
 	}
 	wait := a.interval
 	var moved func(*world.World) // by an attempt that until was not content with
+	var last error               // of the attempt before
 	for x.attempt = 1; ; x.attempt++ {
 		v, advance, err := x.once(ctx)
 		if err == nil && a.until != nil {
@@ -68,6 +69,8 @@ func (x *taskRun) retried(ctx context.Context) (cty.Value, error) {
 		case err == nil:
 			x.changed = x.changed || moved != nil
 			return x.finish(v, moved)
+		case last != nil && x.effect == Read && errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return cty.NilVal, last // this attempt was only cut short
 		case !again(ctx, err) || x.attempt >= a.most:
 			return cty.NilVal, err
 		case x.stopping():
@@ -79,6 +82,7 @@ func (x *taskRun) retried(ctx context.Context) (cty.Value, error) {
 		if werr := x.wait(ctx, wait); werr != nil {
 			return cty.NilVal, tagged{err, werr}
 		}
+		last = err
 		wait = min(time.Duration(float64(wait)*a.backoff), a.maxInterval)
 	}
 }

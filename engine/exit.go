@@ -32,6 +32,9 @@ var (
 	ErrDrift = errors.New("no longer as it was")
 	// ErrUnknownEffect is wrapped where a task's effect cannot be told.
 	ErrUnknownEffect = errors.New("the effect is not known")
+	// ErrBlind is wrapped by a Settle that could never tell, however often it
+	// looked: a person has to.
+	ErrBlind = errors.New("it cannot be seen")
 	// ErrInterrupted says that the operator stopped the run.
 	ErrInterrupted = errors.New("interrupted")
 )

@@ -102,6 +102,7 @@ func TestResumeFindsOtherMembers(t *testing.T) {
 		name   string
 		begin  func(c *town)             // before the run
 		lost   bool                      // the process ends at once when task.in has had its effect
+		call   bool                      // task.in stands in a playbook that is called
 		post   bool                      // the postcondition of task.in fails
 		since  func(c *town, p *Program) // between run and resume
 		accept bool
@@ -130,6 +131,7 @@ member  journal               cluster
 			code: ExitRefused, says: "the run was begun on cluster c1, and this is cluster bad",
 		},
 		{name: "what the open task did", lost: true, code: ExitOK},
+		{name: "what the open task of a called playbook did", lost: true, call: true, code: ExitOK},
 		{name: "what the open task did, and more", lost: true, since: func(c *town, _ *Program) { c.add("9") }, code: ExitRefused, says: off},
 		{name: "what a task did whose postcondition failed", post: true, code: ExitOK},
 		{name: "nobody to be asked", since: func(c *town, _ *Program) { c.hidden = true }, code: ExitOK, tells: "cannot be told: connection refused"},
@@ -164,8 +166,17 @@ member  journal               cluster
 			in := task(c.joinType(false, hook), "in", map[string]Expr{"key": str("4")})
 			in.Post = []Condition{{Condition: expr{f: func(*Scope) cty.Value { return cty.BoolVal(post) }}, Message: str("no")}}
 			out := task(c.joinType(true, func() error { return nil }), "out", map[string]Expr{"key": str("3")})
+			first := in
+			if tc.call {
+				first = b.call("join", "x")
+				first.Call.Bind = func(cty.Value, *Scope) (*Program, Diagnostics) {
+					p := b.program(&Phase{Tasks: []*Task{in}})
+					p.Outputs = []*Output{{Name: "token", Value: str("t")}}
+					return p, nil
+				}
+			}
 			p := b.program(
-				&Phase{Tasks: []*Task{out, in}},
+				&Phase{Tasks: []*Task{out, first}},
 				&Phase{Tasks: []*Task{b.add("two", "two")}, Rescue: []*Task{b.add("undo", "undone")}},
 			)
 			p.Cluster.Endpoints = []string{"http://127.0.0.1:2379"}

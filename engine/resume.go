@@ -20,6 +20,10 @@ var (
 	// errAborted ends the walk of an Abort where the run stood.
 	errAborted = errors.New("aborted")
 
+	// errLeft ends the walk of an Abort at a task whose effect nobody knows. What
+	// the phase owes is not run then: cleaning up on a guess could harm.
+	errLeft = fmt.Errorf("%w: %w", errAborted, ErrUnknownEffect)
+
 	// errConflict says that somebody else changed what an open task was changing.
 	errConflict = fmt.Errorf("%w: somebody else changed the same thing", ErrDrift)
 )
@@ -214,16 +218,22 @@ func (x *taskRun) reconcile(ctx context.Context, look Look, l intentLine) (v cty
 		return cty.NilVal, false, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	if !x.t.Type.Settles() {
-		return cty.NilVal, false, x.askAgain(ctx)
+		return cty.NilVal, false, x.inDoubt(ctx)
 	}
 	sctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
 	found, results, err := x.t.Type.Settle(sctx, look, args, state)
+	if errors.Is(err, ErrBlind) {
+		return cty.NilVal, false, x.inDoubt(ctx)
+	}
 	if err != nil {
 		return cty.NilVal, false, fmt.Errorf("%w: looking did not tell: %w", ErrUnknownEffect, err)
 	}
 	switch found {
 	case Conflict:
+		if x.aborting && x.place == InPhase {
+			return cty.NilVal, false, errLeft
+		}
 		return cty.NilVal, false, errConflict
 	case Done:
 		delete(x.fold.open, x.address)
@@ -263,6 +273,15 @@ func (x *taskRun) intended(l intentLine) (cty.Value, error) {
 			x.scrub.brief(args.GetAttr(names[0])), x.scrub.brief(x.args.GetAttr(names[0])))
 	}
 	return args, nil
+}
+
+// inDoubt decides on a task of which nobody can see whether it took effect. An
+// abort leaves it as it is; else a person has to know.
+func (x *taskRun) inDoubt(ctx context.Context) error {
+	if x.aborting && x.place == InPhase {
+		return errLeft
+	}
+	return x.askAgain(ctx)
 }
 
 // askAgain asks the operator whether a task whose effect cannot be seen is to be

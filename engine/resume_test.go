@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 )
@@ -347,4 +348,94 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	b.journal = nil
 	wantCode(t, b.resume(p), ExitOK)
 	want(t, "effects", b.effects("one", "two", "undone"), "one=1 two=1 undone=0")
+}
+
+// Where nobody can see whether a task took effect, a resumed run asks, and an
+// abort leaves the task as it is and cleans nothing up on a guess.
+func TestEffectThatNobodyCanSee(t *testing.T) {
+	blind := func(b *bench, key string) *Task {
+		return task(b.site.addType(func(s *Spec[addArgs, addState, addResults]) {
+			s.Settle = func(context.Context, Look, addArgs, addState) (Settlement, addResults, error) {
+				return "", addResults{}, ErrBlind
+			}
+		}), key, map[string]Expr{"key": str(key), "value": str("v")})
+	}
+	begin := func(t *testing.T) (*bench, *Program) {
+		b := newBench(t)
+		p := b.program(&Phase{Tasks: []*Task{blind(b, "one")}, Rescue: []*Task{b.add("undo", "undone")}})
+		b.site.after = func(string) error { return errors.New("connection reset") }
+		wantCode(t, b.run(p), ExitUnknown)
+		b.site.after = nil
+		return b, p
+	}
+	for _, tc := range []struct {
+		name    string
+		ask     func() (string, bool, error)
+		code    int
+		effects string
+	}{
+		{"nobody there", nil, ExitUnknown, "one=1 undone=0"},
+		{"no", func() (string, bool, error) { return "no", false, nil }, ExitUnknown, "one=1 undone=0"},
+		{"yes", func() (string, bool, error) { return "yes", true, nil }, ExitOK, "one=2 undone=0"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b, p := begin(t)
+			if tc.ask != nil {
+				b.env.Ask = func(context.Context, string, string) (string, bool, error) { return tc.ask() }
+			}
+			wantCode(t, b.resume(p), tc.code)
+			want(t, "effects", b.effects("one", "undone"), tc.effects)
+		})
+	}
+	t.Run("abort", func(t *testing.T) {
+		b, p := begin(t)
+		b.events = nil
+		wantCode(t, Abort(context.Background(), p, b.env, b.record(), ResumeOptions{StateDir: b.state}), ExitOK)
+		want(t, "effects", b.effects("one", "undone"), "one=1 undone=0")
+		want(t, "state", string(b.record().State), string(RunAborted))
+		told := ""
+		for _, e := range b.events {
+			for _, d := range e.Diagnostics {
+				told += strings.Join(d.Notes, "\n")
+			}
+		}
+		want(t, "remains", told, "task.one: it is not known whether it took effect")
+	})
+}
+
+// What an always has done after success is nothing that a later failure undid.
+func TestOnlyCleaningUpUndoes(t *testing.T) {
+	b := newBench(t)
+	fail := "two"
+	b.failing(&fail)
+	p := b.program(
+		&Phase{Tasks: []*Task{b.add("one", "one")}, Always: []*Task{b.add("swept", "swept")}},
+		&Phase{Tasks: []*Task{b.add("two", "two")}, Rescue: []*Task{b.add("undo", "undone")}, Always: []*Task{b.add("last", "last")}},
+	)
+	o := b.run(p)
+	wantCode(t, o, ExitFailed)
+	want(t, "undone", strings.Join(o.Failure.Undone, " "), "task.undo task.last")
+}
+
+// A task that runs out of time while it waits tells what it waited for, not that
+// its last look was cut short.
+func TestOutOfTimeTellsWhatWasMissing(t *testing.T) {
+	b := newBench(t)
+	n := 0
+	ty := Define(Spec[countArgs, int, countResults]{
+		Name: "count", Doc: "Counts.", Effect: Read, Where: Either, Retryable: true, Timeout: 50 * time.Millisecond,
+		Observe: func(ctx context.Context, _ Look, _ countArgs) (int, error) {
+			if n++; n > 2 {
+				<-ctx.Done()
+				return 0, errors.New("does not answer")
+			}
+			return 0, nil
+		},
+		Report: func(countArgs, int) countResults { return countResults{} },
+	})
+	w := task(ty, "w", map[string]Expr{"key": str("k")})
+	w.Retry = &Retry{Attempts: lit(cty.NumberIntVal(9)), Interval: str("1ms"), Until: lit(cty.False)}
+	o := Run(context.Background(), b.program(&Phase{Tasks: []*Task{w}}), b.env, nil, RunOptions{StateDir: b.state})
+	wantCode(t, o, ExitFailed)
+	want(t, "cause", o.Failure.Cause, "gave up after 50ms: what it waits for does not hold yet")
 }

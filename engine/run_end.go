@@ -143,7 +143,7 @@ func (x *taskRun) finish(results cty.Value, advance func(*world.World)) (cty.Val
 	if err := x.done(results, OK, after, members); err != nil {
 		return cty.NilVal, err
 	}
-	if x.changed && x.place != InPhase {
+	if x.changed && x.place != InPhase && x.scope.Error != cty.NilVal {
 		x.mu.Lock()
 		x.undone = append(x.undone, x.address)
 		x.mu.Unlock()

@@ -71,7 +71,8 @@ type Spec[A, S, R any] struct {
 
 	// Settle decides from the live state what became of an Apply that was begun
 	// with state s and whose outcome is unknown. It may wait, until its context
-	// ends, for an effect that may still arrive.
+	// ends, for an effect that may still arrive. An error that wraps ErrBlind says
+	// that looking again would not tell either; a resumed run then asks.
 	Settle func(ctx context.Context, l Look, a A, s S) (Settlement, R, error)
 
 	// Verify proves the result by looking. It waits with Poll, bounded by ctx.

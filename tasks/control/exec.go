@@ -197,7 +197,7 @@ func tail(b []byte) string {
 // person has to look, which is what Conflict brings about.
 func settleExec(ctx context.Context, l engine.Look, a execArgs, _ execState) (engine.Settlement, execResults, error) {
 	if a.Creates == nil {
-		return "", execResults{}, fmt.Errorf("whether %s took effect cannot be told by looking; creates would have told", a.words())
+		return "", execResults{}, fmt.Errorf("%w whether %s took effect; creates would have told", engine.ErrBlind, a.words())
 	}
 	s, err := observeExec(ctx, l, a)
 	switch {
