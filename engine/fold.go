@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/etcdplay/etcdplay/engine/journal"
 )
 
 // fold is what the lines of a journal come to.
@@ -15,6 +17,7 @@ type fold struct {
 	order     []string // addresses of done, in the order in which they ended
 	history   []any    // every doneLine and failLine
 	open      map[string]intentLine
+	args      map[string]journal.Value // of the last intent of each task
 	phases    map[string]phaseLine
 	loops     map[string][]string
 	answers   map[string]answerLine
@@ -30,7 +33,7 @@ type fold struct {
 func newFold() *fold {
 	return &fold{
 		done: map[string]doneLine{}, open: map[string]intentLine{}, phases: map[string]phaseLine{},
-		loops: map[string][]string{}, answers: map[string]answerLine{},
+		args: map[string]journal.Value{}, loops: map[string][]string{}, answers: map[string]answerLine{},
 	}
 }
 
@@ -65,7 +68,7 @@ func (f *fold) add(p json.RawMessage) error {
 	case "phase":
 		return fold1(p, f.addPhase)
 	case "intent":
-		return fold1(p, func(l intentLine) { f.open[l.Task], f.phase = l, l.Phase })
+		return fold1(p, func(l intentLine) { f.open[l.Task], f.args[l.Task], f.phase = l, l.Args, l.Phase })
 	case "done":
 		return fold1(p, func(l doneLine) {
 			f.history = append(f.history, l)

@@ -24,6 +24,10 @@ var (
 	// the phase owes is not run then: cleaning up on a guess could harm.
 	errLeft = fmt.Errorf("%w: %w", errAborted, ErrUnknownEffect)
 
+	// errOtherPlaybook says that what is recorded is not what the playbook says
+	// now. Rescue does not follow: it, too, may be another one.
+	errOtherPlaybook = fmt.Errorf("%w since the run was begun", ErrDrift)
+
 	// errConflict says that somebody else changed what an open task was changing.
 	errConflict = fmt.Errorf("%w: somebody else changed the same thing", ErrDrift)
 )
@@ -33,7 +37,10 @@ var (
 // is still to run needs them.
 func (x *taskRun) recorded(l doneLine) (v cty.Value, again bool, err error) {
 	if l.Type != x.t.Type.Name {
-		return cty.NilVal, false, fmt.Errorf("%w: the journal has it as a task of type %s", ErrDrift, l.Type)
+		return cty.NilVal, false, fmt.Errorf("%w: the journal has it as a task of type %s", errOtherPlaybook, l.Type)
+	}
+	if err := x.sameArguments(); err != nil {
+		return cty.NilVal, false, err
 	}
 	v, err = l.Results.Decode()
 	if err != nil {
@@ -59,6 +66,34 @@ func (x *taskRun) recorded(l doneLine) (v cty.Value, again bool, err error) {
 		e.Status, e.How, e.Changed, e.Elapsed = OK, Recorded, l.Changed, l.Elapsed
 	}))
 	return v, false, nil
+}
+
+// sameArguments holds the arguments with which the task made its change against
+// those of a playbook that was changed since. A change that is done cannot become
+// another one.
+func (x *taskRun) sameArguments() error {
+	l, ok := x.fold.args[x.address]
+	if !x.changesAccepted || !ok || len(l.Sensitive) > 0 {
+		return nil
+	}
+	before, err := l.Decode()
+	if err != nil {
+		return fmt.Errorf("%w: arguments of %s: %w", ErrState, x.address, err)
+	}
+	_, s, _, ds := target(x.t, x.scope)
+	if ds.HasErrors() {
+		return fmt.Errorf("%w: %w", errOtherPlaybook, ds)
+	}
+	now, ds := x.t.Args.Bind(s)
+	if ds.HasErrors() {
+		return fmt.Errorf("%w: %w", errOtherPlaybook, ds)
+	}
+	names := differing(before, now)
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: it was done with %s = %s and now it is %s", errOtherPlaybook, names[0],
+		x.scrub.brief(before.GetAttr(names[0])), x.scrub.brief(now.GetAttr(names[0])))
 }
 
 // converted is recorded results as the type yields them now. A result that the

@@ -110,7 +110,7 @@ func (p *runPhase) run(ctx context.Context, s *Scope) error {
 // not known what the last task did: cleaning up on a guess could harm.
 func (p *runPhase) cleansUp(ctx context.Context, err error) bool {
 	return p.grain() && ctx.Err() == nil && !errors.Is(err, ErrState) &&
-		!errors.Is(err, ErrUnknownEffect) && !errors.Is(err, errConflict) && ofDrift(err) == nil
+		!errors.Is(err, ErrUnknownEffect) && !errors.Is(err, errConflict) && !errors.Is(err, errOtherPlaybook) && ofDrift(err) == nil
 }
 
 // skipped decides on the phase's when. What was decided before holds.

@@ -133,6 +133,11 @@ func (x *taskRun) call(ctx context.Context) (cty.Value, error) {
 	for _, in := range program.Inputs {
 		x.scrub.AddValue(in.Value)
 	}
+	if x.changesAccepted {
+		if err := x.sameBeginning(program, x.address+"/"); err != nil {
+			return cty.NilVal, fmt.Errorf("%w: %w", errOtherPlaybook, err)
+		}
+	}
 	w := runWalk{runner: x.runner, program: program, prefix: x.address + "/"}
 	s := newScope(x.env.Identity)
 	if err := w.phases(ctx, s); err != nil {

@@ -34,7 +34,7 @@ func (p *runPhase) task(ctx context.Context, t *Task, place Place, s *Scope) err
 			return err
 		}
 	} else if !slices.Equal(before, keys) {
-		return p.broken(t, place, fmt.Errorf("%w: the task looped over %q and would now loop over %q", ErrDrift, before, keys))
+		return p.broken(t, place, fmt.Errorf("%w: the task looped over %q and would now loop over %q", errOtherPlaybook, before, keys))
 	}
 	width := 1
 	if t.Parallel != nil && t.OnEach != nil {

@@ -22,11 +22,13 @@ type runner struct {
 	planned     map[string]*Entry // the plan that was shown; nil if none was
 	acceptDrift bool
 	aborting    bool
-	stop        <-chan struct{}
-	scrub       *Scrubber
-	by          string // who runs this process
-	began       time.Time
-	fold        *fold // of what earlier processes wrote
+	// changesAccepted: the playbook is not that of the run, and the operator goes on.
+	changesAccepted bool
+	stop            <-chan struct{}
+	scrub           *Scrubber
+	by              string // who runs this process
+	began           time.Time
+	fold            *fold // of what earlier processes wrote
 
 	mu       sync.Mutex
 	journal  *journal.Journal

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/etcdplay/etcdplay/engine/journal"
@@ -99,7 +100,7 @@ func (r *runner) unchanged(accept bool) error {
 	}
 	other = append(other, names...)
 	if len(other) > 0 {
-		return fmt.Errorf("%w: %s changed since the run was begun; begin a new run", ErrDrift, listed(other))
+		return fmt.Errorf("%w: %s changed since the run was begun; begin a new run", ErrDrift, have(other))
 	}
 	if h.Playbook.Digest != p.Digest {
 		other = append(other, "the playbook")
@@ -111,17 +112,25 @@ func (r *runner) unchanged(accept bool) error {
 		return nil
 	}
 	if !accept {
-		return fmt.Errorf("%w: %s changed since the run was begun", ErrDrift, listed(other))
+		return fmt.Errorf("%w: %s changed since the run was begun; the run's folder has the files as they were, and --accept-changes goes on if nothing changed up to where the run stands", ErrDrift, have(other))
 	}
-	if err := r.sameBeginning(); err != nil {
+	if err := r.sameBeginning(p, ""); err != nil {
 		return err
 	}
+	r.changesAccepted = true
 	return r.override("changes of " + listed(other))
 }
 
 func listed(names []string) string {
 	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1] + " have"
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return names[0]
+}
+
+func have(names []string) string {
+	if len(names) > 1 {
+		return listed(names) + " have"
 	}
 	return names[0] + " has"
 }
@@ -159,32 +168,42 @@ func (r *runner) otherInputs() ([]string, error) {
 	return other, nil
 }
 
-// sameBeginning holds the tasks that the journal has, in the order in which they
-// were begun, against the playbook: up to the last of them it must be the same.
-func (r *runner) sameBeginning() error {
-	at, last := map[string]int{}, -1
+// sameBeginning holds the tasks of one program that the journal has, in the order
+// in which they ended, against that program: up to the last of them it must be the
+// same. prefix is of the program's addresses.
+func (r *runner) sameBeginning(p *Program, prefix string) error {
+	at, aside := map[string]int{}, map[string]bool{}
 	var names []string
-	for _, ph := range r.program.Phases {
+	for _, ph := range p.Phases {
 		for _, t := range ph.Tasks {
-			at["task."+t.Name] = len(names)
-			names = append(names, "task."+t.Name)
-			if l, ok := r.fold.done["task."+t.Name]; ok && l.Type != t.Type.Name {
-				return fmt.Errorf("%w: finished task.%s was of type %s", ErrDrift, t.Name, l.Type)
+			name := prefix + "task." + t.Name
+			at[name] = len(names)
+			names = append(names, name)
+			if l, ok := r.fold.done[name]; ok && l.Type != t.Type.Name {
+				return fmt.Errorf("%w: finished %s was of type %s", ErrDrift, name, l.Type)
 			}
 		}
+		for _, t := range slices.Concat(ph.Rescue, ph.Always) {
+			aside[prefix+"task."+t.Name] = true
+		}
 	}
-	known := map[string]bool{}
+	known, last, latest := map[string]bool{}, -1, -1
 	check := func(address string, place Place) error {
-		base, _, _ := strings.Cut(address, "[")
-		base, _, _ = strings.Cut(base, "/")
+		rest, inside := strings.CutPrefix(address, prefix)
+		base := prefix + rest
+		if end := strings.IndexAny(rest, "[/"); end >= 0 {
+			base = prefix + rest[:end]
+		}
 		i, ok := at[base]
-		if place != InPhase {
+		switch {
+		case !inside || aside[base] || !ok && place != InPhase:
 			return nil
-		}
-		if !ok {
+		case !ok:
 			return fmt.Errorf("%w: %s has begun and is no longer in the playbook", ErrDrift, base)
+		case i < latest:
+			return fmt.Errorf("%w: %s was run after %s, and now stands before it", ErrDrift, base, names[latest])
 		}
-		known[base], last = true, max(last, i)
+		known[base], last, latest = true, max(last, i), i
 		return nil
 	}
 	for _, address := range r.fold.order {
@@ -192,8 +211,9 @@ func (r *runner) sameBeginning() error {
 			return err
 		}
 	}
-	for address, l := range r.fold.open {
-		if err := check(address, l.Place); err != nil {
+	for _, address := range sortedNames(r.fold.open) {
+		latest = -1
+		if err := check(address, r.fold.open[address].Place); err != nil {
 			return err
 		}
 	}
