@@ -63,6 +63,9 @@ func (r *Reporter) Event(ev engine.Event) {
 	case engine.TaskEnd:
 		r.end(ev)
 	case engine.PhaseEnd:
+		if ev.Status == engine.Rescued {
+			r.phase = ev.Phase // also where the operator stopped it, and no task failed
+		}
 		if ev.Status != engine.OK && ev.Status != engine.Skipped {
 			s.Print(fmt.Sprintf("%sPhase %s: %s\n", indent(ev.Address), ev.Phase, phaseStatus(ev)))
 		}
