@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -150,6 +151,9 @@ func (x *taskRun) call(ctx context.Context) (cty.Value, error) {
 	return x.finish(outputsValue(outs), nil)
 }
 
+// plainSigns takes back what JSON does for the sake of HTML.
+var plainSigns = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
+
 // brief is a value in a message: as JSON, cut where it is long, sensitive values
 // hidden.
 func (s *Scrubber) brief(v cty.Value) string {
@@ -163,7 +167,7 @@ func (s *Scrubber) brief(v cty.Value) string {
 	if err != nil {
 		return v.Type().FriendlyName()
 	}
-	text := s.String(string(b))
+	text := s.String(plainSigns.Replace(string(b)))
 	if r := []rune(text); len(r) > 120 {
 		text = string(r[:120]) + "…"
 	}
