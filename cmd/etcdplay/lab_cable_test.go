@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outage is how long the cables stay pulled.
+const outage = 20 * time.Second
+
+// TestLabCable pulls the cables of all hosts for 20 s in the middle of a task,
+// and has resume finish what is left.
+func TestLabCable(t *testing.T) {
+	tasks := []string{"task.add", "task.config", "task.start"}
+	if os.Getenv("ETCDPLAY_LAB_MATRIX") == "all" {
+		tasks = []string{
+			"task.before", "task.data", "task.stop", "task.old", "task.old_data",
+			"task.data_dir", "task.add", "task.config", "task.start", "task.promote", "task.proof",
+		}
+	}
+	l := newLab(t, "3.6", 3)
+	l.bootstrap(3, "")
+	inventory := l.inventory("core", 3, nil)
+	for _, task := range tasks {
+		t.Run(task, func(t *testing.T) {
+			outer := l.t
+			l.t = t
+			defer func() { l.t = outer }()
+			l.wreck(2)
+			added := l.added()
+			code, out := l.cut(task, "run", "replace-member", "--yes", "-i", inventory, "--var", "failed="+hostName(2))
+			t.Logf("with the cable pulled during %s: exit code %d", task, code)
+			switch code {
+			case 0:
+			case 1, 5:
+				// The hosts are back, and etcd has elected a leader, before a person resumes.
+				l.eventually("the cluster serves", func() bool {
+					_, err := l.try(1, "get", "greeting")
+					return err == nil
+				})
+				l.etcdplay(0, "resume", "--yes")
+			default:
+				t.Fatalf("exit code %d\n%s", code, out)
+			}
+			l.whole(1, 2, 3)
+			rescued := strings.Contains(out, `"task.undo_add: ok"`)
+			if n := l.added() - added; n != 1 && !(rescued && n == 2) {
+				t.Errorf("etcd added %d members, and the first addition was undone: %v\n%s", n, rescued, out)
+			}
+		})
+	}
+}
+
+// added counts the additions that etcd on the first host has applied.
+func (l *lab) added() int {
+	l.t.Helper()
+	var n int
+	out := l.ssh(1, `journalctl -q -u etcd-member -o cat | grep -c '"added member"' || true`)
+	if _, err := fmt.Sscan(out, &n); err != nil {
+		l.t.Fatal(err)
+	}
+	return n
+}
+
+// cut runs the program, pulls all cables when the task begins, and puts them
+// back after a while.
+func (l *lab) cut(task string, args ...string) (code int, out string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := l.command(ctx, append([]string{"--json"}, args...)...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	var b strings.Builder
+	back := make(chan struct{})
+	begun := false
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		b.WriteString(lines.Text() + "\n")
+		var record struct {
+			Type string `json:"type"`
+			Task string `json:"task"`
+		}
+		if json.Unmarshal(lines.Bytes(), &record) != nil || record.Type != "task_start" || record.Task != task || begun {
+			continue
+		}
+		begun = true
+		l.cables("down")
+		go func() {
+			defer close(back)
+			time.Sleep(outage)
+			l.cables("up")
+		}()
+	}
+	_ = cmd.Wait() // the exit code tells
+	if !begun {
+		l.t.Fatalf("%s did not begin\n%s", task, b.String())
+	}
+	<-back
+	return cmd.ProcessState.ExitCode(), b.String()
+}
+
+func (l *lab) cables(state string) {
+	var batch strings.Builder
+	for host := 1; host <= l.hosts; host++ {
+		fmt.Fprintf(&batch, "link set h%d %s\n", host, state)
+	}
+	cmd := exec.Command(l.script, "exec", l.dir, "ip", "-b", "-")
+	cmd.Stdin = strings.NewReader(batch.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.t.Errorf("cables %s: %v\n%s", state, err, out)
+	}
+}
