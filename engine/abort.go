@@ -34,7 +34,7 @@ func Abort(ctx context.Context, p *Program, env Env, r *Record, opts ResumeOptio
 	if d := m.remains(); len(d.Notes) > 0 {
 		m.emit(Event{Kind: Finding, Message: d.Summary, Diagnostics: Diagnostics{d}})
 	}
-	m.emit(Event{Kind: Summary, Status: out.Status, Elapsed: now.Sub(m.began), Exposed: out.Exposed, Failure: out.Failure})
+	m.emit(Event{Kind: Summary, Status: out.Status, Elapsed: now.Sub(m.began), Exposed: out.Exposed, Blind: m.exposure.blind, Failure: out.Failure})
 	return out
 }
 

@@ -33,6 +33,7 @@ type Event struct {
 	Diagnostics   Diagnostics   // of diagnostic, of a failed task_end, and of a summary where no task says why
 	Outputs       []PlannedOutput
 	Exposed       time.Duration // of summary: for how long, while an engine was at work, the cluster could not have lost a member
+	Blind         bool          // of summary: at some time nobody could be asked, so that Exposed may be too little
 	Failure       *Failure      // of summary; nil if the run was OK
 }
 

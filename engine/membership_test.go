@@ -250,3 +250,19 @@ func TestOtherMembersLater(t *testing.T) {
 		t.Errorf("abort told %+v", b.events[1])
 	}
 }
+
+// What nobody saw is not claimed: the end says whether the cluster could be asked
+// all the time.
+func TestExposureThatNobodySaw(t *testing.T) {
+	for _, hidden := range []bool{false, true} {
+		b := newBench(t)
+		c := &town{id: "c1", ids: []string{"1", "2", "3"}, hidden: hidden}
+		b.env.Survey = c.survey
+		p := b.program(&Phase{Tasks: []*Task{b.add("one", "one")}})
+		p.Cluster.Endpoints = []string{"http://127.0.0.1:2379"}
+		wantCode(t, b.run(p), ExitOK)
+		if end := b.events[len(b.events)-1]; end.Kind != Summary || end.Blind != hidden || end.Exposed != 0 {
+			t.Errorf("hidden %v: got %+v", hidden, end)
+		}
+	}
+}

@@ -79,9 +79,11 @@ func statusOf(err error) Status {
 type exposure struct {
 	total time.Duration
 	since time.Time // zero while it could
+	blind bool      // at some time nobody could be asked
 }
 
 func (x *exposure) see(b world.Budget, now time.Time) {
+	x.blind = x.blind || !b.Known
 	exposed := b.Known && b.Voters > 0 && b.Tolerance() <= 0
 	switch {
 	case exposed && x.since.IsZero():
@@ -247,7 +249,7 @@ func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
 		r.emit(Event{Kind: OutputsKnown, Outputs: outs})
 	}
 	r.emit(Event{
-		Kind: Summary, Status: o.Status, Elapsed: now.Sub(r.began), Exposed: o.Exposed, Outputs: outs,
+		Kind: Summary, Status: o.Status, Elapsed: now.Sub(r.began), Exposed: o.Exposed, Blind: r.exposure.blind, Outputs: outs,
 		Failure: o.Failure, Diagnostics: ofDrift(err),
 	})
 	return o

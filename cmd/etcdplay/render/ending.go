@@ -40,6 +40,8 @@ func (r *Reporter) summary(ev engine.Event) string {
 	switch {
 	case ev.Exposed > 0:
 		fmt.Fprintf(&b, " The cluster could not have lost a member for %s.", Span(ev.Exposed))
+	case ev.Status == engine.OK && ev.Blind:
+		b.WriteString(" The cluster could not be asked all the time, so whether it could have lost a member is not known.")
 	case ev.Status == engine.OK:
 		b.WriteString(" At no time was the cluster unable to lose a member.")
 	}

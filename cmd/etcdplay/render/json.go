@@ -37,7 +37,8 @@ type Record struct {
 	// Done and Total are bytes.
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
-	// Exposed is for how many seconds the cluster could not have lost a member.
+	// Exposed is for how many seconds the cluster could not have lost a member; it
+	// is left out where that is not known.
 	Exposed *float64 `json:"exposed_seconds,omitempty"`
 
 	Plan          *EntryRecord            `json:"plan,omitempty"`
@@ -134,8 +135,9 @@ func EventRecord(ev engine.Event, findings func(engine.Diagnostics) json.RawMess
 	case engine.TaskEnd:
 		r.Changed = &ev.Changed
 	case engine.Summary:
-		exposed := ev.Exposed.Seconds()
-		r.Exposed = &exposed
+		if exposed := ev.Exposed.Seconds(); exposed > 0 || !ev.Blind {
+			r.Exposed = &exposed
+		}
 	case engine.Finding:
 		r.Level = "warn"
 		if ev.Diagnostics.HasErrors() {
