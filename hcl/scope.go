@@ -97,7 +97,7 @@ func (v view) local(name string) (cty.Value, hcl.Diagnostics) {
 		}
 	}
 	ctx, found := scope.Context(v.functions, scope.References(x.Expression), v)
-	val, more := x.Value(ctx)
+	val, more := eval.Evaluate(x.Expression, ctx)
 	found = append(found, more...)
 	if found.HasErrors() {
 		return cty.DynamicVal, found
@@ -202,7 +202,7 @@ func (e *expr) value(s *engine.Scope) (cty.Value, engine.Diagnostics) {
 	if found.HasErrors() {
 		return cty.DynamicVal, check.Findings(found, e.x.Place)
 	}
-	v, found := e.x.Value(ctx)
+	v, found := eval.Evaluate(e.x.Expression, ctx)
 	if found.HasErrors() {
 		ds := check.Findings(found, e.x.Place)
 		e.explain(ds, s)

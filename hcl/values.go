@@ -168,7 +168,7 @@ func (a *assigner) constant(x hclsyntax.Expression) (cty.Value, engine.Diagnosti
 		Functions: a.p.functions,
 		Variables: map[string]cty.Value{"host": a.names["host"], "group": a.names["group"], "cluster": a.names["cluster"]},
 	}
-	v, found := x.Value(ctx)
+	v, found := eval.Evaluate(x, ctx)
 	return v, check.Findings(found, diag.Place{})
 }
 

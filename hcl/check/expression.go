@@ -38,13 +38,9 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 		return cty.DynamicVal, false
 	}
 	ctx, _ := scope.Context(c.functions, refs, unknowns{c, at, refs})
-	v, found := x.Value(ctx)
+	v, found := eval.Evaluate(x.Expression, ctx)
 	if found.HasErrors() {
 		c.found = append(c.found, Findings(found, x.Place)...)
-		return cty.DynamicVal, false
-	}
-	if plain, _ := v.Unmark(); plain.Type() == cty.Number && plain.IsKnown() && !plain.IsNull() && plain.AsBigFloat().IsInf() {
-		c.add(diag.New(diag.Evaluation, "No such number", x.Range(), x.Place, "This divides by zero, or is larger than any number."))
 		return cty.DynamicVal, false
 	}
 	w := &walker{c: c, x: x, contexts: []*hcl.EvalContext{ctx}, good: true}

@@ -34,6 +34,8 @@ func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
 		w.compare(n)
 		w.operand(n.Op, n.LHS, 0)
 		w.operand(n.Op, n.RHS, 1)
+	case *hclsyntax.IndexExpr:
+		w.index(n)
 	case *hclsyntax.UnaryOpExpr:
 		w.operand(n.Op, n.Val, 0)
 	case *hclsyntax.ConditionalExpr:
@@ -108,6 +110,20 @@ func (w *walker) compare(n *hclsyntax.BinaryOpExpr) {
 	w.good = false
 	w.c.add(diag.New(diag.UnlikeComparison, "Comparison of different types", n.SrcRange, w.x.Place,
 		"%s is never equal to %s. %s", capital(eval.TypeName(lt)), eval.TypeName(rt), fix))
+}
+
+// index finds a host that is picked by a sensitive name. The library forgets the
+// mark of a key while the inventory is not known.
+func (w *walker) index(n *hclsyntax.IndexExpr) {
+	from, ok := n.Collection.(*hclsyntax.ScopeTraversalExpr)
+	if !ok || from.Traversal.RootName() != "host" && from.Traversal.RootName() != "group" {
+		return
+	}
+	if key, found := n.Key.Value(w.ctx()); !found.HasErrors() && key.IsMarked() {
+		w.good = false
+		w.c.add(diag.New(diag.SecretShown, "Sensitive value in a visible place", n.Key.Range(), w.x.Place,
+			"The names of hosts and groups are shown in plans and logs, so they cannot be sensitive. Take the secret out of it, or declare it harmless with nonsensitive()."))
+	}
 }
 
 func quoted(x hclsyntax.Expression) bool {

@@ -34,7 +34,12 @@ func writeValue(b *strings.Builder, v cty.Value, depth int) {
 	case v.Type() == cty.String:
 		b.WriteString(strconv.Quote(v.AsString()))
 	case v.Type() == cty.Number:
-		b.WriteString(v.AsBigFloat().Text('f', -1))
+		f := v.AsBigFloat()
+		if exp := f.MantExp(nil); !f.IsInf() && (exp > 1200 || exp < -1200) {
+			b.WriteString("(about 2^" + strconv.Itoa(exp) + ")")
+			return
+		}
+		b.WriteString(f.Text('f', -1))
 	case v.Type() == cty.Bool:
 		b.WriteString(strconv.FormatBool(v.True()))
 	case isHost(v):

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
@@ -16,8 +17,10 @@ const (
 	MaxExponent = 1100    // of two, in a number that is written out: beyond any float64
 )
 
-// Size is roughly how many bytes v takes: those of its strings, and eight for
-// each element. Counting stops once the size is above MaxValue.
+// Size is roughly how many bytes v takes: those of its strings, eight for each
+// element, and eight for each part of the type of what is null, unknown or empty,
+// since a type that grows is work as well. Counting stops once the size is above
+// MaxValue.
 func Size(v cty.Value) int {
 	n := 0
 	addSize(v, &n)
@@ -31,6 +34,7 @@ func addSize(v cty.Value, n *int) {
 	}
 	v, _ = v.Unmark()
 	if !v.IsKnown() || v.IsNull() {
+		addTypeSize(v.Type(), n)
 		return
 	}
 	if v.Type() == cty.String {
@@ -39,6 +43,9 @@ func addSize(v cty.Value, n *int) {
 	}
 	if !v.CanIterateElements() {
 		return
+	}
+	if v.Type().IsCollectionType() {
+		addTypeSize(v.Type().ElementType(), n)
 	}
 	mapping := v.Type().IsMapType()
 	for it := v.ElementIterator(); it.Next() && *n <= MaxValue; {
@@ -50,16 +57,35 @@ func addSize(v cty.Value, n *int) {
 	}
 }
 
-// CheckSize says what is wrong with a value that is too large, or that holds a
-// number too large to be written out.
-func CheckSize(v cty.Value) error { return checkSize(v) }
+func addTypeSize(ty cty.Type, n *int) {
+	*n += 8
+	switch {
+	case *n > MaxValue:
+	case ty.IsCollectionType():
+		addTypeSize(ty.ElementType(), n)
+	case ty.IsTupleType():
+		for _, e := range ty.TupleElementTypes() {
+			addTypeSize(e, n)
+		}
+	case ty.IsObjectType():
+		for name, a := range ty.AttributeTypes() {
+			*n += len(name)
+			addTypeSize(a, n)
+		}
+	}
+}
 
+// checkSize says what is wrong with a value that is too large, or that holds a
+// number too large to be written out.
 func checkSize(v cty.Value) error {
 	if Size(v) > MaxValue {
 		return fmt.Errorf("this value is larger than %d MiB, more than a playbook may hold", MaxValue>>20)
 	}
 	return checkNumbers(v)
 }
+
+// decimal is the power of ten that is near a power of two.
+func decimal(exp int) int { return int(float64(exp) * math.Log10(2)) }
 
 func checkNumbers(v cty.Value) error {
 	if v == cty.NilVal {
@@ -71,8 +97,12 @@ func checkNumbers(v cty.Value) error {
 	}
 	if v.Type() == cty.Number {
 		f := v.AsBigFloat()
-		if exp := f.MantExp(nil); f.IsInf() || exp > MaxExponent || exp < -MaxExponent {
-			return fmt.Errorf("the number %s is out of range", f.Text('g', 6))
+		if f.IsInf() {
+			return fmt.Errorf("this divides by zero, or is larger than any number")
+		}
+		if exp := f.MantExp(nil); exp > MaxExponent || exp < -MaxExponent {
+			// To write its first digits takes all of them.
+			return fmt.Errorf("the number is about 10^%d, and those of a playbook are between 10^-%d and 10^%d", decimal(exp), decimal(MaxExponent), decimal(MaxExponent))
 		}
 		return nil
 	}

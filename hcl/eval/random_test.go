@@ -128,8 +128,8 @@ func knownOf(r *rand.Rand, ty cty.Type, odds int) cty.Value {
 		return cty.TupleVal(list)
 	}
 	m := map[string]cty.Value{}
-	for name, aty := range ty.AttributeTypes() {
-		m[name] = valueOf(r, aty, odds)
+	for _, name := range attributeNames(ty) { // in order, so that a seed makes the same again
+		m[name] = valueOf(r, ty.AttributeType(name), odds)
 	}
 	return cty.ObjectVal(m)
 }
@@ -144,7 +144,7 @@ func hide(r *rand.Rand, v cty.Value) cty.Value {
 	if !plain.IsKnown() || plain.IsNull() {
 		return v // a null of an unfit type fits everywhere, an unknown does not
 	}
-	if r.IntN(6) == 0 {
+	if r.IntN(6) == 0 && !holdsNull(plain) {
 		return cty.UnknownVal(plain.Type()).WithMarks(marks)
 	}
 	if plain.IsNull() || !plain.CanIterateElements() || plain.Type().IsSetType() || plain.LengthInt() == 0 {
@@ -171,6 +171,18 @@ func hide(r *rand.Rand, v cty.Value) cty.Value {
 		plain = cty.ObjectVal(m)
 	}
 	return plain.WithMarks(marks)
+}
+
+// holdsNull reports whether a value holds a null anywhere: the type of that null
+// did not matter as long as it was known to be one.
+func holdsNull(v cty.Value) bool {
+	found := false
+	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) { // it returns no error
+		v, _ = v.Unmark()
+		found = found || v.IsNull()
+		return !found, nil
+	})
+	return found
 }
 
 // contradicts says how a value that is known now is not what was said of it

@@ -249,7 +249,7 @@ func (t *Template) Render(values map[string]cty.Value) (cty.Value, error) {
 	if err := t.Missing(slices.Collect(maps.Keys(values))); err != nil {
 		return cty.NilVal, err
 	}
-	v, diags := t.expr.Value(&hcl.EvalContext{Variables: values, Functions: t.functions})
+	v, diags := Evaluate(t.expr, &hcl.EvalContext{Variables: values, Functions: t.functions})
 	if diags.HasErrors() {
 		return cty.NilVal, templateError(t.Path, diags)
 	}

@@ -121,8 +121,9 @@ func writeMapping(b *strings.Builder, v cty.Value, unknown string) {
 }
 
 func numberText(f *big.Float) string {
-	if f.IsInf() || f.MantExp(nil) > maxTextDigits*3 || f.MantExp(nil) < -maxTextDigits*3 {
-		return f.Text('g', 20)
+	// The library computes all digits of a number to write a few of them.
+	if exp := f.MantExp(nil); !f.IsInf() && (exp > maxTextDigits*3 || exp < -maxTextDigits*3) {
+		return "(about 2^" + strconv.Itoa(exp) + ")"
 	}
 	return f.Text('f', -1)
 }

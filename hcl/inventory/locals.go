@@ -90,13 +90,9 @@ func (r *reader) eval(expr hclsyntax.Expression, place diag.Place) (cty.Value, b
 	if len(expr.Variables()) > 0 {
 		names["local"] = cty.ObjectVal(r.locals.values)
 	}
-	v, found := expr.Value(&hcl.EvalContext{Variables: names, Functions: r.functions})
+	v, found := eval.Evaluate(expr, &hcl.EvalContext{Variables: names, Functions: r.functions})
 	if found.HasErrors() {
 		r.found = append(r.found, diag.FromHCL(diag.Evaluation, place, found)...)
-		return cty.NilVal, false
-	}
-	if err := eval.CheckSize(v); err != nil {
-		r.add(diag.UnsuitableValue, "Unsuitable value", expr.Range(), place, "%s", eval.Sentence(err.Error()))
 		return cty.NilVal, false
 	}
 	return v, true
