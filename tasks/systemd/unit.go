@@ -164,6 +164,10 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		return s.results(false), nil
 	}
 	begun := time.Now()
+	var before conn.JournalEntry
+	if a.State != "stopped" {
+		before = newest(ctx, h.Look, a.Unit)
+	}
 	var err error
 	switch a.State {
 	case "started":
@@ -178,7 +182,7 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		err = h.Host.Units().Restart(ctx, a.Unit, a.wait())
 	}
 	if err != nil && a.State != "stopped" {
-		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, err)
+		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, before, err)
 	}
 	if err != nil {
 		return unitResults{}, err
@@ -254,7 +258,7 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		return time.Since(from) >= steady, nil
 	})
 	if err != nil && a.State != "stopped" {
-		return notActive(ctx, l, a.Unit, begun, err)
+		return notActive(ctx, l, a.Unit, begun, conn.JournalEntry{}, err)
 	}
 	return err
 }
