@@ -61,6 +61,12 @@ phase "survey" {
 
   task "etcd_health" "before_health" {}
 
+  task "assert" "has_quorum" {
+    locked        = true
+    condition     = task.before_health.quorum
+    error_message = "There is no quorum: ${join(", ", task.before_health.unhealthy)} do not serve. No member can be added or removed now. Start the members that are down; if too many are lost for good, restore from a snapshot."
+  }
+
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
@@ -81,6 +87,17 @@ phase "survey" {
   task "assert" "not_too_many" {
     condition     = local.size <= var.most_members
     error_message = "There would be ${local.size} members, and most_members is ${var.most_members}."
+  }
+
+  # This is also the proof, before anything is changed, that every new host answers.
+  task "stat" "old_data" {
+    on_each = var.new
+    path    = "${cluster.data_dir}/member"
+  }
+
+  task "assert" "no_old_data" {
+    condition     = var.set_old_data_aside || !anytrue([for name, r in task.old_data : r.exists])
+    error_message = "There is data of earlier members in ${cluster.data_dir} of ${join(", ", [for name, r in task.old_data : name if r.exists])}. With set_old_data_aside = true it is moved away."
   }
 }
 

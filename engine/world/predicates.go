@@ -19,7 +19,7 @@ const MaxLag = 1000
 // MaxLearners is how many learners etcd allows by default.
 const MaxLearners = 1
 
-const disaster = "the quorum is lost: this is disaster recovery, see restore-v3.hcl"
+const disaster = "the quorum is lost: this is disaster recovery, a restore from a snapshot"
 
 // common is what has to hold before any change of membership: Q0, Q1 and Q2.
 // own is the member that the change is about, nil for one that is not there yet.
@@ -46,7 +46,7 @@ func (c *Cluster) identity() Check {
 		if c.Why == "" {
 			q.Text = "the state of the cluster is not known"
 		}
-		q.Help = "make at least one member answer on the endpoints; if none is left, this is disaster recovery, see restore-v3.hcl"
+		q.Help = "make at least one member answer on the endpoints; if none is left, this is disaster recovery, a restore from a snapshot"
 		return q
 	}
 	var foreign []string

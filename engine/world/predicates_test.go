@@ -309,12 +309,12 @@ func TestRefusals(t *testing.T) {
 		v          Verdict
 		text, help string
 	}{
-		{"unknown", (&Cluster{Why: "nobody answers"}).MayAdd(fresh), "Q0: the state of the cluster is not known: nobody answers", "restore-v3.hcl"},
+		{"unknown", (&Cluster{Why: "nobody answers"}).MayAdd(fresh), "Q0: the state of the cluster is not known: nobody answers", "a restore from a snapshot"},
 		{"unknown remove", (&Cluster{}).MayRemove("a1", true), "Q0: the state of the cluster is not known", "answer"},
 		{"unknown promote", (&Cluster{}).MayPromote("a1"), "Q0: the state", "answer"},
 		{"unknown stop", (&Cluster{}).MayStop("h", "", false), "Q0: the state", "allow_downtime"},
 		{"unknown join", (&Cluster{}).MayJoin("x", "x=u", "existing"), "Q0: the state", "answer"},
-		{"no quorum", lost.MayRemove("a1", false), "Q1: 1 of 3 voters are healthy, quorum 2", "see restore-v3.hcl"},
+		{"no quorum", lost.MayRemove("a1", false), "Q1: 1 of 3 voters are healthy, quorum 2", "a restore from a snapshot"},
 		{"a learner is there", busy.MayAdd(fresh), "Q2: one change at a time: a3 (http://127.0.0.4:2380) is still a learner", "etcd_member_remove"},
 		{"one has not started", half.MayRemove("a0", true), "Q2: one change at a time: a3 (http://127.0.0.4:2380) was added and has not started", "finish that change"},
 		{"voter to one", clusterOf([]kind{up}).MayAdd(Addition{Name: "x", PeerURLs: urls[9]}), "Q3: adding a voter makes it 2 voters with quorum 2, and until the new one runs 1 of them are healthy", "as a learner"},
