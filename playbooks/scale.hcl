@@ -64,13 +64,13 @@ phase "survey" {
   task "assert" "has_quorum" {
     locked        = true
     condition     = task.before_health.quorum
-    error_message = "There is no quorum: ${join(", ", task.before_health.unhealthy)} do not serve. No member can be added or removed now. Start the members that are down; if too many are lost for good, restore from a snapshot."
+    error_message = "There is no quorum (Q1): ${join(", ", task.before_health.unhealthy)} do not serve, and no member can be added or removed. Bring members back, or restore from a snapshot."
   }
 
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
-    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl), or, without a quorum, restore from a snapshot."
+    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl)."
   }
 
   task "assert" "none_is_member" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -37,6 +38,16 @@ func TestMain(m *testing.M) {
 //	cmperr FILE           the same for stderr
 //	exits CODE etcdplay…  runs the program, which must end with that exit code
 //	capture NAME REGEXP   sets $NAME to the first match in the last stdout, or to its last group
+//	keys write COUNT      writes keys into the cluster of the script's sandbox
+//	keys read COUNT HOST… finds them, and the same HashKV on all hosts named
+//	members [HOST…]       prints name, vote and ID of each member
+//	fingerprint FILE      writes what a command that changes nothing leaves equal
+//	freeze HOST           stops a host's etcd with SIGSTOP; with ! it goes on
+//	begin NAME COMMAND…   starts a command beside the script
+//	await NAME REGEXP     waits until it has said that
+//	interrupt NAME        is Ctrl-C for it
+//	records FILE          prints the types of the records of --json in it
+//	ends CODE NAME        waits for its end; its output becomes the last one
 //
 // and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
 // that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
@@ -52,8 +63,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"capture": capture,
-			"cmpout":  func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
-			"cmperr":  func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
+			"keys":    keysCommand, "members": membersCommand, "fingerprint": fingerprint, "freeze": freeze,
+			"begin": begin, "await": await, "interrupt": interrupt, "ends": ends, "records": records,
+			"cmpout": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
+			"cmperr": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
 		},
 	})
 }
@@ -67,6 +80,7 @@ func setUp(env *testscript.Env) error {
 		env.Setenv(name, dir)
 	}
 	env.Defer(func() { bringDown(env.T(), env.WorkDir) })
+	env.Values[processesKey{}] = processes{}
 	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP"} {
 		env.Setenv(name, os.Getenv(name))
 	}
@@ -98,7 +112,11 @@ func condition(name string) (bool, error) {
 	case name == "long":
 		return !testing.Short(), nil
 	case isEtcd:
-		_, err := os.Stat(filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), version, "etcd"))
+		path := filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), version, "etcd")
+		_, err := os.Stat(path)
+		if err != nil && os.Getenv("ETCDPLAY_NOSKIP") == "1" {
+			return false, fmt.Errorf("%s is needed, since ETCDPLAY_NOSKIP is 1: %w", path, err)
+		}
 		return err == nil, nil
 	}
 	return false, nil
