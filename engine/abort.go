@@ -46,11 +46,15 @@ func (r *runner) remains() Diagnostic {
 	}
 	for _, address := range r.fold.order {
 		if l := r.fold.done[address]; l.Changed {
-			text := fmt.Sprintf("%s (%s)", address, l.Type)
-			if l.Host != "" {
-				text += " on " + l.Host
-			}
-			d.Notes = append(d.Notes, text)
+			d.Notes = append(d.Notes, l.words())
+		}
+	}
+	told := map[string]bool{}
+	for _, h := range r.fold.history {
+		l, ok := h.(doneLine)
+		if _, kept := r.fold.done[l.Task]; ok && !kept && l.Changed && l.Place == InPhase && !told[l.Task] {
+			told[l.Task] = true
+			d.Notes = append(d.Notes, l.words()+", unless the cleaning up of its phase took it back")
 		}
 	}
 	for _, address := range sortedNames(r.fold.open) {
@@ -60,4 +64,12 @@ func (r *runner) remains() Diagnostic {
 		d.Notes = append(d.Notes, address+": run now, to clean up")
 	}
 	return d
+}
+
+func (l doneLine) words() string {
+	text := fmt.Sprintf("%s (%s)", l.Task, l.Type)
+	if l.Host != "" {
+		text += " on " + l.Host
+	}
+	return text
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -275,6 +276,9 @@ func TestAbort(t *testing.T) {
 		if e.Kind == Finding {
 			remains = e.Diagnostics
 		}
+	}
+	if len(remains) == 1 && !slices.Contains(remains[0].Notes, "task.one (add), unless the cleaning up of its phase took it back") {
+		t.Errorf("what the phase had changed is not told: %q", remains[0].Notes)
 	}
 	if len(remains) != 1 || remains[0].Code != codeRemains || remains[0].Notes[0] != "task.zero (add)" {
 		t.Errorf("remains: got %+v", remains)
