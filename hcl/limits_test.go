@@ -127,3 +127,42 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestGivenValues gives a variable values from outside that are too much or
+// wrong: one finding each, which is short, and no other for the same reason.
+func TestGivenValues(t *testing.T) {
+	const text = "playbook \"x\" {\n  language = 1\n}\nvariable \"c\" {\n  type = object({ name = string, port = optional(number, 1) })\n}\n" +
+		"task \"assert\" \"a\" {\n  condition     = var.c.port > 0\n  error_message = \"x\"\n}\n"
+	deep := strings.Repeat("{a=", 3000)
+	for value, want := range map[string]string{
+		strings.Repeat("[", 5000):              "up to 100 deep",
+		`{name="a",port=1e999999999}`:          "larger than any number",
+		`{name="a",port=1e99999999}`:           "about 10^99999999",
+		`{name="${1e99999999}"}`:               "about 10^99999999",
+		`{name=1}`:                             "var.c.name: a string is needed",
+		`{nmae="a"}`:                           `Did you mean "name"?`,
+		`{name=x}`:                             "put it in quotes",
+		`{name=[for a in "x" : a]}`:            "cannot be read",
+		"{name=\"" + strings.Repeat("x", 9000): "cannot be read",
+		"null":                                 "must not be null",
+	} {
+		p, found := loadText(text)
+		if found.HasErrors() {
+			t.Fatal(found)
+		}
+		_, found = p.Bind(demo(t), hcl.Values{Vars: []string{"c=" + value}}, identity())
+		if len(found) != 1 || !strings.Contains(found[0].Detail, want) || len(found[0].Detail) > 400 || strings.HasSuffix(found[0].Detail, "?.") {
+			t.Errorf("--var c=%.40s: got %v, want one short finding with %q", value, found, want)
+		}
+	}
+	p, found := hcl.Load("p.hcl", hcl.Options{Types: tasks.Types(), ToolVersion: "0.1.0", ReadFile: func(path string) ([]byte, error) {
+		return []byte(map[string]string{"p.hcl": text, "v.hcl": "c = " + deep}[path]), nil
+	}})
+	if found.HasErrors() {
+		t.Fatal(found)
+	}
+	_, found = p.Bind(demo(t), hcl.Values{Files: []string{"v.hcl"}}, identity())
+	if len(found) != 1 || found[0].Code != string(diag.FileNesting) {
+		t.Errorf("a deep file of values: got %v, want one finding of code %s", found, diag.FileNesting)
+	}
+}

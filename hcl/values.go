@@ -68,6 +68,8 @@ type assigner struct {
 	p     *Playbook
 	given map[string]engine.Input
 	found engine.Diagnostics
+
+	unread bool // a file of values could not be read
 }
 
 func (a *assigner) add(d engine.Diagnostic) { a.found = append(a.found, d) }
@@ -90,6 +92,8 @@ func (a *assigner) all() ([]engine.Input, engine.Diagnostics) {
 			a.add(diag.Warn(diag.Bare(diag.DeprecatedInput, "Deprecated variable", "%s: %s", in.Source, v.Deprecated)))
 		case !ok && v.Default != cty.NilVal:
 			in = engine.Input{Name: v.Name, Value: v.Default, Source: "default", Sensitive: v.Sensitive}
+		case !ok && a.unread:
+			continue // it may stand in the file that could not be read
 		case !ok:
 			a.add(diag.New(diag.MissingValue, "Missing value", v.Range, v.Place,
 				"var.%s, %s, has no value. Give it with --var %s=..., in a file with --vars-file, or in the environment as %s%s.",
@@ -110,11 +114,13 @@ func (a *assigner) file(path string) {
 	src, err := a.p.shared.read(path)
 	if err != nil {
 		a.add(unreadable(path, err))
+		a.unread = true
 		return
 	}
 	file, found := syntax.Parse(path, src)
 	if found.HasErrors() {
 		a.found = append(a.found, found...)
+		a.unread = true
 		return
 	}
 	a.p.shared.sources[path] = file.Source
@@ -230,7 +236,10 @@ func (a *assigner) text(v *check.Variable, source, text string) {
 		a.add(diag.Bare(diag.UnknownHost, "Unknown host", "%s: %s", source, hosts.text))
 	case err != nil:
 		text := strings.TrimPrefix(err.Error(), "var."+v.Name+": ")
-		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s.", source, strings.TrimSuffix(text, ".")))
+		if !strings.HasSuffix(text, "?") {
+			text = strings.TrimSuffix(text, ".") + "."
+		}
+		a.add(diag.Bare(diag.VariableValue, "Unsuitable value for variable", "%s: %s", source, text))
 	}
 	if err != nil {
 		val = cty.NilVal
@@ -274,6 +283,9 @@ func (a *assigner) parse(v *check.Variable, source, text string) (cty.Value, err
 		if val, found = a.constant(x); !found.HasErrors() {
 			return a.byName(v, val)
 		}
+	}
+	if len(text) > 60 {
+		text = strings.ToValidUTF8(text[:60], "") + "..."
 	}
 	return cty.NilVal, fmt.Errorf("%q cannot be read as %s. %s", text, eval.TypeName(v.Type), found[0].Detail)
 }

@@ -168,6 +168,8 @@ func (c *checker) retry(t *Task, at, after site) {
 		switch {
 		case t.Type.Role == engine.Calls:
 			detail = "A called playbook is not repeated as a whole. Remove the retry block, and write one for the task in it that needs it."
+		case t.Task.Type == "exec":
+			detail = "A command is not repeated blindly: one whose end was not seen may have done its work. Remove the retry block; to wait for something write a task that reads it."
 		case t.Type.Role != engine.Plain, t.Type.Effect == engine.Control:
 			detail = fmt.Sprintf("%s would come to the same again; remove the retry block.", t.Task.Type)
 		}

@@ -64,6 +64,9 @@ func unsupported(outer, what, name string, allowed []string) string {
 	if name == "task" && (outer == "rescue" || outer == "always" || outer == "phase") {
 		return "Write task \"TYPE\" \"NAME\" { … }."
 	}
+	if name == "phase" {
+		return "A phase does not lie in another block. Write it behind this one, or call a playbook with task \"playbook\" \"NAME\" { source = \"FILE.hcl\" }."
+	}
 	if len(allowed) == 0 {
 		return fmt.Sprintf("%s takes no %ss, so there is no %q.", outer, what, name)
 	}

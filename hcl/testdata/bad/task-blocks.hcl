@@ -27,3 +27,13 @@ task "etcd_members" "m" {
     every    = "1s"
   }
 }
+
+task "exec" "again" {
+  on   = localhost
+  argv = ["true"]
+
+  retry {
+    attempts = 3
+    interval = "1s"
+  }
+}
