@@ -70,16 +70,12 @@ func (c *Config) login(ctx context.Context, h hop) ([]ssh.AuthMethod, func(), er
 	}
 	done := func() {}
 	if c.AgentSocket != "" && !h.identitiesOnly {
-		conn, err := net.Dial("unix", c.AgentSocket)
-		if err != nil {
-			return nil, nil, fmt.Errorf("ssh agent: %w", err)
+		held, hangUp, err := askAgent(c.AgentSocket)
+		if err != nil && len(signers) == 0 {
+			return nil, nil, err
 		}
-		done = func() { conn.Close() }
-		held, err := agent.NewClient(conn).Signers()
-		if err != nil {
-			done()
-			return nil, nil, fmt.Errorf("ssh agent: %w", err)
-		}
+		done = hangUp
+		// An agent that has gone, as after a new login, does not matter where files have keys.
 		signers = append(signers, held...)
 	}
 	if len(signers) == 0 {
@@ -87,6 +83,20 @@ func (c *Config) login(ctx context.Context, h hop) ([]ssh.AuthMethod, func(), er
 		return nil, nil, errors.New("there is no key to log in with: name one, or an agent")
 	}
 	return []ssh.AuthMethod{ssh.PublicKeys(signers[:min(len(signers), maxKeys)]...)}, done, nil
+}
+
+// askAgent lists the keys that the agent holds. They sign until done is called.
+func askAgent(socket string) (held []ssh.Signer, done func(), err error) {
+	done = func() {}
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		return nil, done, fmt.Errorf("ssh agent: %w", err)
+	}
+	if held, err = agent.NewClient(c).Signers(); err != nil {
+		c.Close()
+		return nil, done, fmt.Errorf("ssh agent: %w", err)
+	}
+	return held, func() { c.Close() }, nil
 }
 
 // signer reads a private key. The passphrase of an encrypted one is asked for
