@@ -193,8 +193,11 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // reason is the cause of a failure to connect, in few words.
 func reason(err error) string {
-	if mute(err) {
+	switch {
+	case mute(err):
 		return "does not answer"
+	case notReached(err):
+		return err.Error() // the address in it is that of the host's sshd
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/world"
 )
 
@@ -214,13 +215,30 @@ func (a *access) agreed(ctx context.Context) (listing, error) {
 // silence is the error of a cluster of which no endpoint answers.
 func silence(endpoints []string, errs map[string]error) error {
 	var parts []string
+	unreached := len(errs) > 0
 	for _, e := range endpoints {
 		if err := errs[e]; err != nil {
 			parts = append(parts, e+": "+reason(err))
+			unreached = unreached && notReached(err)
 		}
 	}
 	if len(parts) == 0 {
 		return errors.New("no endpoint of the cluster answers")
 	}
-	return errors.New("no endpoint of the cluster answers (" + strings.Join(parts, "; ") + ")")
+	text := "no endpoint of the cluster answers (" + strings.Join(parts, "; ") + ")"
+	if unreached {
+		return &unreachedError{text}
+	}
+	return errors.New(text)
+}
+
+// unreachedError says that not even the hosts of the endpoints were reached.
+type unreachedError struct{ text string }
+
+func (e *unreachedError) Error() string { return e.text }
+func (e *unreachedError) Unwrap() error { return conn.ErrUnreachable }
+
+// notReached reports whether err says that the host on the way was not reached.
+func notReached(err error) bool {
+	return errors.Is(err, conn.ErrUnreachable) || errors.Is(err, conn.ErrRefused)
 }
