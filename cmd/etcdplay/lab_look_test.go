@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -94,5 +95,43 @@ func (l *lab) same(before map[string]string) {
 		if _, ok := before[path]; !ok {
 			l.t.Errorf("%s is new", path)
 		}
+	}
+}
+
+// TestLabInit writes an inventory from the live cluster, and plans and runs by it.
+func TestLabInit(t *testing.T) {
+	l := newLab(t, "3.6", 3)
+	l.bootstrap(3, "")
+	home := filepath.Join(l.files, ".ssh")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"id": "id_ed25519", "known_hosts": "known_hosts"} {
+		content, err := os.ReadFile(filepath.Join(l.dir, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, to), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := l.etcdplay(0, "init", "--user=core", "--endpoints=http://"+address(2)+":2379")
+	if strings.Contains(written, "member {") {
+		t.Errorf("a member is configured as usual, and written all the same:\n%s", written)
+	}
+	inventory := filepath.Join(l.files, "inventory.hcl")
+	if err := os.WriteFile(inventory, []byte(written), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.wreck(3)
+	l.etcdplay(0, "plan", "replace-member", "-i", inventory, "--var", "failed="+hostName(3))
+	l.etcdplay(0, "run", "replace-member", "--yes", "-i", inventory, "--var", "failed="+hostName(3))
+	l.whole(1, 2, 3)
+	other := regexp.MustCompile(`  id = "[0-9a-f]+"`).ReplaceAllString(written, `  id = "1"`)
+	if err := os.WriteFile(inventory, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.etcdplay(1, "plan", "replace-member", "-i", inventory, "--var", "failed="+hostName(3)); !strings.Contains(out, "expects cluster 1") {
+		t.Errorf("a cluster of another ID: %s", out)
 	}
 }

@@ -226,10 +226,11 @@ cluster "lab" {
 	return path
 }
 
-// command is etcdplay inside the hosts' network.
+// command is etcdplay inside the hosts' network, in the environment of somebody
+// whose ssh agent has gone.
 func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, l.script, append([]string{"exec", l.dir, "etcdplay"}, args...)...)
-	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+l.state, "HOME="+l.files, "SSH_AUTH_SOCK=", "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+l.state, "HOME="+l.files, "SSH_AUTH_SOCK="+filepath.Join(l.dir, "gone"), "NO_COLOR=1")
 	cmd.Env = append(cmd.Env, l.env...)
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
