@@ -16,7 +16,7 @@ export CGO_ENABLED ?= 0
 GOFILES  := $(shell git ls-files '*.go' 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test demo check fuzz bench vuln etcds lab lab-down lab-test clean
+.PHONY: build test demo check fuzz bench vuln etcds lab lab-down lab-test bench-lab clean
 
 build: ## the program, bin/etcdplay
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/etcdplay ./cmd/etcdplay
@@ -63,8 +63,14 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: build ## the figures of docs/benchmarks.md
+bench: build ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-lab: build etcds $(LAB)/rootfs/.complete ## beside bash, Ansible and bare Go on real hosts: writes docs/benchmarks.md; needs root
+	testdata/lab/bench/rootfs.sh $(LAB)/rootfs $(LAB)/python
+	$(GO) build -trimpath -o bin/bench-bare ./testdata/lab/bench/bare
+	$(GO) build -trimpath -o bin/bench-lab ./testdata/lab/bench
+	bin/bench-lab -rootfs $(LAB)/python:$(LAB)/rootfs -etcd $(ETCDS)/$(LAB_ETCD)
 
 vuln: ## known vulnerabilities in what is built; needs the vulnerability database
 	$(GO) tool govulncheck ./...

@@ -1,0 +1,128 @@
+// Command bench measures etcdplay beside what else one would replace a member of
+// an etcd cluster with, on the real hosts of the lab, and what it costs to reach
+// many hosts and to copy a large file; it writes the figures to a document. It
+// runs as root, in the root of the repository. See docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// setup is what is measured, with what.
+type setup struct {
+	RootFS   string // lowerdir of the hosts' root file systems
+	Etcd     string // folder with etcd and etcdctl
+	Etcdplay string
+	Bare     string
+	Rounds   int
+	Only     string // names of contenders, with commas between them; empty for all
+	Lab      string // folder of the lab that is up
+}
+
+// here is the folder of this program in the repository.
+const here = "testdata/lab/bench"
+
+func main() {
+	var s setup
+	var out string
+	var inside, only bool
+	flag.StringVar(&s.RootFS, "rootfs", "", "`FOLDERS` of the hosts' root file system, the uppermost first, with colons between them")
+	flag.StringVar(&s.Etcd, "etcd", "", "`FOLDER` with etcd and etcdctl")
+	flag.StringVar(&s.Etcdplay, "etcdplay", "bin/etcdplay", "the program `FILE`")
+	flag.StringVar(&s.Bare, "bare", "bin/bench-bare", "the limit's `FILE`")
+	flag.IntVar(&s.Rounds, "rounds", 9, "measured rounds of each")
+	flag.StringVar(&s.Only, "only", "", "measure only the contenders of these `NAMES`, with commas between them")
+	flag.StringVar(&out, "out", "docs/benchmarks.md", "the document `FILE`; - for the terminal")
+	flag.BoolVar(&only, "lab-only", false, "measure nothing but the replacement")
+	flag.StringVar(&s.Lab, "lab", "", "the lab that is up (used by the program itself)")
+	flag.BoolVar(&inside, "inside", false, "measure in the lab (used by the program itself)")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	var err error
+	if inside {
+		err = measureInside(ctx, s)
+	} else {
+		err = measureAll(ctx, s, out, only)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func measureAll(ctx context.Context, s setup, out string, only bool) error {
+	for _, p := range []*string{&s.Etcd, &s.Etcdplay, &s.Bare} {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	d := document{Date: time.Now()}
+	err := d.look(ctx, s)
+	if err != nil {
+		return err
+	}
+	if d.Replace, err = measureLab(ctx, s); err != nil {
+		return err
+	}
+	if !only {
+		if d.Go, err = measureGo(ctx); err != nil {
+			return err
+		}
+	}
+	text := d.text()
+	if out == "-" {
+		fmt.Print(text)
+		return nil
+	}
+	return os.WriteFile(out, []byte(text), 0o644)
+}
+
+// measureLab boots three hosts, measures in their network, and removes them.
+func measureLab(ctx context.Context, s setup) (results []contender, err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	s.Lab = dir
+	defer func() { err = errors.Join(err, lab(context.WithoutCancel(ctx), "down", dir)) }()
+	if err := lab(ctx, "up", dir, s.RootFS, s.Etcd, "3"); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	err = lab(ctx, "exec", dir, self, "-inside", "-lab", dir, "-etcd", s.Etcd, "-etcdplay", s.Etcdplay, "-bare", s.Bare,
+		"-rounds", fmt.Sprint(s.Rounds), "-only", s.Only)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "results.json"))
+	if err != nil {
+		return nil, err
+	}
+	return results, json.Unmarshal(b, &results)
+}
+
+func lab(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "testdata/lab/lab.sh", args...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("lab.sh %s: %w", args[0], err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// contender is a way to replace a member, and how long it took.
+type contender struct {
+	Name, Title string
+	Seconds     []float64
+	CPU         []float64 // seconds of this machine's processors, user and system, without the hosts
+	Argv        []string  `json:"-"`
+	Env         []string  `json:"-"`
+}
+
+func (c contender) median() float64 { return median(c.Seconds) }
+
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(all))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// failed is the host whose member is replaced.
+const failed = 2
+
+func hostName(n int) string    { return fmt.Sprintf("demo-etcd-%d", n) }
+func hostAddress(n int) string { return fmt.Sprintf("10.240.0.%d", n) }
+
+// measureInside forms a cluster on the three hosts and replaces its member again
+// and again, by turns. It writes results.json into the lab's folder.
+func measureInside(ctx context.Context, s setup) error {
+	c, err := form(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	all, err := contenders(s)
+	if err != nil {
+		return err
+	}
+	if s.Only != "" {
+		all = slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(strings.Split(s.Only, ","), c.Name) })
+	}
+	// The first round warms up: caches of the machine and of the hosts, and
+	// Ansible's connections, which persist.
+	for round := range s.Rounds + 1 {
+		for i := range all {
+			which := &all[(round+i)%len(all)]
+			took, cpu, err := c.round(ctx, *which)
+			if err != nil {
+				return fmt.Errorf("%s: %w", which.Name, err)
+			}
+			fmt.Fprintf(os.Stderr, "round %d  %-8s %.3f s\n", round, which.Name, took)
+			if round > 0 {
+				which.Seconds = append(which.Seconds, took)
+				which.CPU = append(which.CPU, cpu)
+			}
+		}
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.Lab, "results.json"), b, 0o600)
+}
+
+// contenders are the ways that are compared.
+func contenders(s setup) ([]contender, error) {
+	key, known, name, addr := filepath.Join(s.Lab, "id"), filepath.Join(s.Lab, "known_hosts"), hostName(failed), hostAddress(failed)
+	path := "PATH=" + s.Etcd + ":" + os.Getenv("PATH")
+	state := "XDG_STATE_HOME=" + filepath.Join(s.Lab, "state")
+	inventory := filepath.Join(s.Lab, "inventory.hcl")
+	var b strings.Builder
+	fmt.Fprintf(&b, "inventory {\n  language = 1\n}\n\nconnection \"ssh\" {\n  user           = \"root\"\n  identity_files = [%q]\n  known_hosts    = %q\n  become         = \"none\"\n}\n\n", key, known)
+	fmt.Fprintf(&b, "cluster \"demo\" {\n  token   = \"demo-etcd-token\"\n  members = [%q, %q, %q]\n}\n", hostName(1), hostName(2), hostName(3))
+	for n := 1; n <= 3; n++ {
+		fmt.Fprintf(&b, "\nhost %q {\n  address = %q\n}\n", hostName(n), hostAddress(n))
+	}
+	if err := os.WriteFile(inventory, []byte(b.String()), 0o600); err != nil {
+		return nil, err
+	}
+	hosts := filepath.Join(s.Lab, "hosts.ini")
+	ini := fmt.Sprintf("[failed]\n%s ansible_host=%s ansible_user=root ansible_ssh_private_key_file=%s ansible_ssh_common_args='-o UserKnownHostsFile=%s'\n",
+		name, addr, key, known)
+	if err := os.WriteFile(hosts, []byte(ini), 0o600); err != nil {
+		return nil, err
+	}
+	by := []string{name, addr, key, known, hostAddress(1), hostAddress(3)}
+	run := []string{"-i", inventory, "--var", "failed=" + name, "--yes"}
+	return []contender{
+		{
+			Name: "etcdplay", Title: "etcdplay, the same work ([replace.hcl](../" + here + "/replace.hcl))", Env: []string{state},
+			Argv: append([]string{s.Etcdplay, "run", filepath.Join(here, "replace.hcl")}, run...),
+		},
+		{
+			Name: "bash", Title: "bash by hand, one ssh connection, etcdctl ([replace.sh](../" + here + "/replace.sh))", Env: []string{path},
+			Argv: append([]string{filepath.Join(here, "replace.sh")}, by...),
+		},
+		{
+			Name: "ansible", Title: "Ansible, pipelining, warm connections ([replace.yml](../" + here + "/replace.yml))",
+			Env: []string{
+				path, "ANSIBLE_CONFIG=" + filepath.Join(here, "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR=" + filepath.Join(s.Lab, "cp"),
+				"ANSIBLE_LOCAL_TEMP=" + filepath.Join(s.Lab, "ansible"),
+			},
+			Argv: []string{"ansible-playbook", "-i", hosts, filepath.Join(here, "replace.yml"), "-e", "survivors=http://" + hostAddress(1) + ":2379,http://" + hostAddress(3) + ":2379"},
+		},
+		{
+			Name: "bare", Title: "the limit: bare Go, no checks ([bare](../" + here + "/bare/main.go))",
+			Argv: append([]string{s.Bare}, by...),
+		},
+		{
+			Name: "shipped", Title: "etcdplay, the shipped replace-member: learner, promotion, proofs", Env: []string{state},
+			Argv: append([]string{s.Etcdplay, "run", "replace-member"}, run...),
+		},
+	}, nil
+}
+
+// round wrecks the member, lets the contender replace it, and makes sure that it
+// did.
+func (c *cluster) round(ctx context.Context, by contender) (took, cpu float64, err error) {
+	before, err := c.wreck(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(limited, by.Argv[0], by.Argv[1:]...)
+	cmd.Env = append(os.Environ(), by.Env...)
+	// Ansible's warm ssh goes on in the background, with the output of whoever
+	// started it; a file is nothing that anybody would wait for.
+	log, err := os.Create(filepath.Join(c.lab, "log"))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	begun := time.Now()
+	err = cmd.Run()
+	took = time.Since(begun).Seconds()
+	if err != nil {
+		said, _ := os.ReadFile(log.Name()) // without it, the error alone is told
+		return 0, 0, fmt.Errorf("%w: %s", err, bytes.TrimSpace(said))
+	}
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		cpu = (time.Duration(u.Utime.Nano()) + time.Duration(u.Stime.Nano())).Seconds()
+	}
+	return took, cpu, c.replaced(ctx, before)
+}
