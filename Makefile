@@ -28,7 +28,7 @@ test: build etcds ## everything, against genuine etcd of every supported version
 	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 20m -skip '^TestLab' ./...
 
 lab-test: etcds $(LAB)/rootfs/.complete ## real hosts: containers with systemd, sshd and networks of their own; needs root
-	ETCDPLAY_ETCDS=$(ETCDS) ETCDPLAY_LAB=$(LAB) $(GO) test -count=1 -timeout 30m -run '^TestLab' -v ./cmd/etcdplay
+	ETCDPLAY_ETCDS=$(ETCDS) ETCDPLAY_LAB=$(LAB) $(GO) test -count=1 -timeout 30m -parallel 3 -run '^TestLab' -v ./cmd/etcdplay
 	$(GO) test -c -o $(LAB)/ssh.test ./engine/conn/ssh
 	@set -e; trap 'testdata/lab/lab.sh down $(LAB)/conn' EXIT; \
 	testdata/lab/lab.sh up $(LAB)/conn $(LAB)/rootfs $(ETCDS)/$(LAB_ETCD) 1; \

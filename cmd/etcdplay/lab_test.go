@@ -34,6 +34,7 @@ type lab struct {
 }
 
 // newLab boots a lab with an etcd of this minor release on its hosts, or skips.
+// Labs do not see each other, so tests with one run side by side.
 func newLab(t *testing.T, version string, hosts int) *lab {
 	t.Helper()
 	root := os.Getenv("ETCDPLAY_LAB")
@@ -48,13 +49,18 @@ func newLab(t *testing.T, version string, hosts int) *lab {
 			conntest.Skip(t, "the lab needs the program "+needed)
 		}
 	}
+	t.Parallel()
 	script, err := filepath.Abs("../../testdata/lab/lab.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(root, "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &lab{
 		t: t, script: script, version: version, hosts: hosts, state: t.TempDir(), files: t.TempDir(),
-		dir: filepath.Join(root, fmt.Sprintf("t%d-%d", os.Getpid(), time.Now().UnixNano()%1e6)),
+		dir: dir,
 	}
 	t.Cleanup(func() {
 		if out, err := exec.Command(script, "down", l.dir).CombinedOutput(); err != nil {
