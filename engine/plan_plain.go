@@ -85,7 +85,11 @@ func (w *planWalk) lookFailed(t *Task, e *Entry, err error) error {
 		e.Checks = append(e.Checks, "cannot be looked at now: "+oneLine(err.Error()))
 		return nil
 	}
-	if errors.Is(err, conn.ErrUnreachable) {
+	switch {
+	case !errors.Is(err, conn.ErrUnreachable):
+	case e.Host == "":
+		return w.fail(err, t.finding(codeUnreachable, "Cluster does not answer", sentence(err.Error()), e.Address, nil))
+	default:
 		return w.fail(err, t.finding(codeUnreachable, "Host does not answer",
 			fmt.Sprintf("Host %s does not answer: %s.", e.Host, oneLine(err.Error())), e.Address, t.On))
 	}

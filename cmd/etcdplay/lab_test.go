@@ -303,8 +303,11 @@ func (l *lab) whole(hosts ...int) {
 	}
 }
 
-// wreck kills the member on a host and spoils its data.
+// wreck kills the member on a host and spoils its log. Without any log it could
+// come back to life under its old ID.
 func (l *lab) wreck(host int) {
 	l.t.Helper()
-	l.ssh(host, "systemctl kill -s KILL etcd-member; rm -rf /var/lib/etcd/member/wal; systemctl kill -s KILL etcd-member; true")
+	l.ssh(host, `systemctl kill -s KILL etcd-member
+for f in /var/lib/etcd/member/wal/*.wal; do head -c 4096 /dev/urandom | dd of="$f" conv=notrunc status=none || exit 1; done
+systemctl kill -s KILL etcd-member; true`)
 }

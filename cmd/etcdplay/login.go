@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -48,7 +49,10 @@ func (l login) config(spec engine.HostSpec) ssh.Config {
 		c.KnownHosts = []string{s.KnownHosts}
 	}
 	if home := l.app.env["HOME"]; filepath.IsAbs(home) {
-		c.SSHConfig = filepath.Join(home, ".ssh", "config")
+		file := filepath.Join(home, ".ssh", "config")
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			c.SSHConfig = file
+		}
 	}
 	if dir, err := l.app.stateDir(); err == nil {
 		c.AcceptedKeys = filepath.Join(dir, "known_hosts")
