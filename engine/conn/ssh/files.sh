@@ -176,6 +176,10 @@ setattr() {
 		[ "$3" = 0 ] || chmod -- "00$3" /proc/self/fd/8 || exit 120
 		sync /proc/self/fd/8 || exit 122
 	else
+		# Without a descriptor a link may be planted between the look and the
+		# change. That harms nobody while the change is made with a user's own rights.
+		exists "$t"
+		[ "$me" != 0 ] || die unsafe "$t is no file or folder, or was swapped"
 		attributes "$t" "$3" "$4" "$5" || exit 120
 	fi
 	sync . 2>/dev/null || :
