@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/etcdplay/etcdplay/hcl/inventory"
 )
 
 // TestReadme types what the README shows and holds every block of output to
@@ -42,7 +44,11 @@ func TestReadme(t *testing.T) {
 		if err := os.WriteFile(path, []byte(block), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if out := run("validate", path); !strings.Contains(out, "is valid") {
+		if strings.HasPrefix(block, "inventory ") {
+			if _, ds := inventory.Load(path, []byte(block)); len(ds) > 0 {
+				t.Errorf("the README's inventory: %v", ds)
+			}
+		} else if out := run("validate", path); !strings.Contains(out, "is valid") {
 			t.Errorf("the README's playbook:\n%s", out)
 		}
 		if out := run("fmt", "-check", path); out != "" {
