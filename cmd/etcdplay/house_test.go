@@ -126,7 +126,7 @@ func (r *room) allows(imp string) bool {
 // TestHouseWords holds what the project never names: a folder beside it, a path
 // of one machine.
 func TestHouseWords(t *testing.T) {
-	cmd := exec.Command("git", "grep", "-nI", "-e", `\.\./shared`, "-e", "TODO", "-e", "FIXME", "--", ".", ":!cmd/etcdplay/house_test.go", ":!*.sum")
+	cmd := exec.Command("git", "grep", "-nI", "-e", `\.\./s[h]ared`, "-e", "TOD[O]", "-e", "FIXM[E]", "--", ".", ":!*.sum")
 	cmd.Dir = filepath.Join("..", "..")
 	out, err := cmd.Output()
 	if exit, ok := err.(*exec.ExitError); ok && exit.ExitCode() == 1 {
