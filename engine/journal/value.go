@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +41,7 @@ func Encode(v cty.Value) (Value, error) {
 		if err != nil {
 			return Value{}, err
 		}
+		slices.Sort(out.Sensitive) // objects are walked in no fixed order
 	}
 	if out.Type, err = ctyjson.MarshalType(plain.Type()); err != nil {
 		return Value{}, err

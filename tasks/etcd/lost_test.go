@@ -208,7 +208,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 
 	// A run that finds it there has not added it, and does not take it over.
-	ctx, l := within(t, 40*time.Second), c.look()
+	ctx, l := within(t, time.Minute), c.look()
 	there, err := add.Observe(ctx, l, a)
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 
 	// A learner that does not run is waited for, as long as the task may.
-	short, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 5*time.Second) // one look has to succeed in it
 	defer cancel()
 	pa := args(promote, map[string]cty.Value{"id": str(id)})
 	if _, err := promote.Apply(short, engine.Hands{Look: l}, pa, engine.State{}); !errors.Is(err, engine.ErrDefinite) || !strings.Contains(err.Error(), "has not started") {
