@@ -30,7 +30,7 @@ test: build etcds ## everything, against genuine etcd of every supported version
 lab-test: etcds $(LAB)/rootfs/.complete ## real hosts: containers with systemd, sshd and networks of their own; needs root
 	ETCDPLAY_ETCDS=$(ETCDS) ETCDPLAY_LAB=$(LAB) $(GO) test -count=1 -timeout 30m -parallel 3 -run '^TestLab' -v ./cmd/etcdplay
 	$(GO) test -c -o $(LAB)/ssh.test ./engine/conn/ssh
-	@set -e; trap 'testdata/lab/lab.sh down $(LAB)/conn' EXIT; \
+	@set -e; trap '$(CURDIR)/testdata/lab/lab.sh down $(LAB)/conn' EXIT; \
 	testdata/lab/lab.sh up $(LAB)/conn $(LAB)/rootfs $(ETCDS)/$(LAB_ETCD) 1; \
 	cd engine/conn/ssh && ETCDPLAY_LAB_CONN=$(LAB)/conn $(CURDIR)/testdata/lab/lab.sh exec $(LAB)/conn $(LAB)/ssh.test -test.run '$(LAB_SSH)'
 
