@@ -5,16 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/conn/internal/files"
 )
 
 // maxListing is the most that a directory's description may take, in bytes.
@@ -171,7 +170,7 @@ func parseFields(f [fields]string) (conn.Info, error) {
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return info, fmt.Errorf("the host's description of %q cannot be read: %w", f[0], err)
 	}
-	info.Mode, info.Size, info.Device, info.Inode, info.MTime = mode(uint32(raw)), size, device, inode, time.Unix(s, n)
+	info.Mode, info.Size, info.Device, info.Inode, info.MTime = files.Mode(uint32(raw)), size, device, inode, time.Unix(s, n)
 	if info.Owner == "UNKNOWN" { // the number has no name
 		info.Owner = f[3]
 	}
@@ -191,33 +190,4 @@ func mountPoints(text string) map[string]bool {
 		}
 	}
 	return points
-}
-
-// mode translates the mode of stat(2).
-func mode(raw uint32) fs.FileMode {
-	m := fs.FileMode(raw & 0o777)
-	switch raw & syscall.S_IFMT {
-	case syscall.S_IFDIR:
-		m |= fs.ModeDir
-	case syscall.S_IFLNK:
-		m |= fs.ModeSymlink
-	case syscall.S_IFIFO:
-		m |= fs.ModeNamedPipe
-	case syscall.S_IFSOCK:
-		m |= fs.ModeSocket
-	case syscall.S_IFBLK:
-		m |= fs.ModeDevice
-	case syscall.S_IFCHR:
-		m |= fs.ModeDevice | fs.ModeCharDevice
-	}
-	if raw&syscall.S_ISUID != 0 {
-		m |= fs.ModeSetuid
-	}
-	if raw&syscall.S_ISGID != 0 {
-		m |= fs.ModeSetgid
-	}
-	if raw&syscall.S_ISVTX != 0 {
-		m |= fs.ModeSticky
-	}
-	return m
 }

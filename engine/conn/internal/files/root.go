@@ -262,7 +262,7 @@ func describe(dirfd int, name, p string, owners names) (conn.Info, error) {
 	}
 	return conn.Info{
 		Path:   p,
-		Mode:   mode(st.Mode),
+		Mode:   Mode(uint32(st.Mode)),
 		Size:   int64(st.Size),
 		Owner:  owners.of("u", st.Uid, userName),
 		Group:  owners.of("g", st.Gid, groupName),
@@ -273,28 +273,31 @@ func describe(dirfd int, name, p string, owners names) (conn.Info, error) {
 	}, nil
 }
 
-func mode(m uint16) fs.FileMode {
-	out := fs.FileMode(m & 0o777)
-	switch m & unix.S_IFMT {
+// Mode translates the mode of stat(2).
+func Mode(raw uint32) fs.FileMode {
+	m := fs.FileMode(raw & 0o777)
+	switch raw & unix.S_IFMT {
 	case unix.S_IFDIR:
-		out |= fs.ModeDir
+		m |= fs.ModeDir
 	case unix.S_IFLNK:
-		out |= fs.ModeSymlink
+		m |= fs.ModeSymlink
 	case unix.S_IFIFO:
-		out |= fs.ModeNamedPipe
+		m |= fs.ModeNamedPipe
 	case unix.S_IFSOCK:
-		out |= fs.ModeSocket
+		m |= fs.ModeSocket
 	case unix.S_IFBLK:
-		out |= fs.ModeDevice
+		m |= fs.ModeDevice
 	case unix.S_IFCHR:
-		out |= fs.ModeDevice | fs.ModeCharDevice
+		m |= fs.ModeDevice | fs.ModeCharDevice
 	}
-	for bit, flag := range map[uint16]fs.FileMode{
-		unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
-	} {
-		if m&bit != 0 {
-			out |= flag
-		}
+	if raw&unix.S_ISUID != 0 {
+		m |= fs.ModeSetuid
 	}
-	return out
+	if raw&unix.S_ISGID != 0 {
+		m |= fs.ModeSetgid
+	}
+	if raw&unix.S_ISVTX != 0 {
+		m |= fs.ModeSticky
+	}
+	return m
 }
