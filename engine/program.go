@@ -122,7 +122,8 @@ type Connection struct {
 	Become                                     string // "none" or "sudo"
 	BecomePasswordEnv                          string
 	ConnectTimeout                             time.Duration
-	Transport                                  string // ssh: "native" or "openssh", the system's own program
+	Keepalive, Reconnect                       time.Duration // ssh; zero means its own default
+	Transport                                  string        // ssh: "native" or "openssh", the system's own program
 }
 
 // Phase is a named group of tasks: a heading in the plan, the scope of rescue

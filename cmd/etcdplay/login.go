@@ -42,6 +42,8 @@ func (l login) config(spec engine.HostSpec) ssh.Config {
 		Become:         s.Become,
 		AskPassphrase:  l.passphrase,
 		ConnectTimeout: s.ConnectTimeout,
+		Keepalive:      s.Keepalive,
+		Reconnect:      s.Reconnect,
 		Transport:      s.Transport,
 		Shared:         l.shared,
 	}

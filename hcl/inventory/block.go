@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -48,6 +49,15 @@ func (b *block) text(name, otherwise string) string {
 		return v.AsString()
 	}
 	return otherwise
+}
+
+// duration sets d to what is written, if anything is.
+func (b *block) duration(name string, d *time.Duration) {
+	if text := b.text(name, ""); text != "" {
+		if written, err := eval.ParseDuration(text); err == nil { // its kind has been checked
+			*d = written
+		}
+	}
 }
 
 // texts is a list of strings; nil if it is not written.

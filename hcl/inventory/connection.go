@@ -43,6 +43,8 @@ func connectionFields(kind string) []field {
 		{name: "proxy_jump", ty: cty.String, check: checkJump, def: "that of ssh's own configuration", doc: "Hosts to go through, [user@]host[:port], several with commas."},
 		{name: "transport", ty: cty.String, enum: []string{"native", "openssh"}, def: "native", doc: "What speaks SSH: etcdplay itself (native), or the system's ssh program (openssh), for a login that only it can do."},
 		{name: "connect_timeout", ty: cty.String, kind: engine.Duration, def: "10s", doc: "How long a connection may take to come up."},
+		{name: "keepalive", ty: cty.String, kind: engine.Duration, def: "15s", doc: "How long a host may be silent before it is asked for a sign of life. After three times as long, the connection counts as lost."},
+		{name: "reconnect", ty: cty.String, kind: engine.Duration, def: "1m", doc: "How long a lost connection is tried again to learn what became of a change. After that the run ends, and resume looks."},
 	}, become...)
 }
 
@@ -110,11 +112,9 @@ func (r *reader) fill(c *engine.Connection, o *block) {
 			c.IdentityFiles = append(c.IdentityFiles, beside(r.dir, f))
 		}
 	}
-	if text := o.text("connect_timeout", ""); text != "" {
-		if d, err := eval.ParseDuration(text); err == nil { // its kind has been checked
-			c.ConnectTimeout = d
-		}
-	}
+	o.duration("connect_timeout", &c.ConnectTimeout)
+	o.duration("keepalive", &c.Keepalive)
+	o.duration("reconnect", &c.Reconnect)
 	if _, ok := o.values["port"]; ok {
 		c.Port = o.whole("port", c.Port)
 		if c.Port < 1 || c.Port > 65535 {

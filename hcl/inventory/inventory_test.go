@@ -167,6 +167,8 @@ connection "ssh" {
   become = "sudo"
   become_password_env = "SUDO"
   connect_timeout = "3s"
+  keepalive = "4s"
+  reconnect = "2m"
 }
 `
 
@@ -234,7 +236,7 @@ func TestConnections(t *testing.T) {
 	hosts := inv.Hosts(inv.Clusters[0])
 	if got, want := hosts[0].Connection, (engine.Connection{
 		Kind: "ssh", User: "core", Port: 22, IdentityFiles: []string{"/site/keys/id"}, HostKeyPolicy: "accept-new",
-		ProxyJump: "op@bastion:22,other", Become: "none", BecomePasswordEnv: "SUDO", ConnectTimeout: 3 * time.Second, Transport: "native",
+		ProxyJump: "op@bastion:22,other", Become: "none", BecomePasswordEnv: "SUDO", ConnectTimeout: 3 * time.Second, Keepalive: 4 * time.Second, Reconnect: 2 * time.Minute, Transport: "native",
 	}); !cmp.Equal(got, want) {
 		t.Errorf("a1 (-want +got): %s", cmp.Diff(want, got))
 	}

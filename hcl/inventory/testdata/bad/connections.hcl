@@ -17,6 +17,7 @@ connection "ssh" {
   become_password     = "x"
   become_password_env = "A B"
   connect_timeout     = "5"
+  keepalive           = "-1s"
   dir                 = "/x"
 }
 
