@@ -31,6 +31,8 @@ type lab struct {
 	env     []string
 	// loopback says that clients are served on 127.0.0.1 of each host only.
 	loopback bool
+	// connection is what the inventory's connection says besides the login.
+	connection string
 }
 
 // newLab boots a lab with an etcd of this minor release on its hosts, or skips.
@@ -213,7 +215,7 @@ connection "ssh" {
 
 cluster "lab" {
   token   = "lab-token"
-  members = [`, user, filepath.Join(l.dir, "id"), filepath.Join(l.dir, "known_hosts"), become)
+  members = [`, user, filepath.Join(l.dir, "id"), filepath.Join(l.dir, "known_hosts"), become+l.connection)
 	for host := 1; host <= members; host++ {
 		fmt.Fprintf(&b, "%q, ", hostName(host))
 	}
