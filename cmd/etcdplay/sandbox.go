@@ -101,7 +101,7 @@ func (a *app) sandboxUp(p *place) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().IntVar(&o.Members, "members", 3, "members of the cluster")
+	cmd.Flags().IntVar(&o.Members, "members", 3, "members of the cluster; 0 for hosts of which one is yet to be made")
 	cmd.Flags().IntVar(&o.Spares, "spares", 1, "further hosts, without a member")
 	cmd.Flags().StringVar(&o.Etcd, "etcd", "", "etcd `BINARY` to run, instead of the one built in")
 	return cmd

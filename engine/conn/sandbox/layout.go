@@ -41,12 +41,20 @@ Restart=on-failure
 RestartSec=1s
 TimeoutStartSec=0
 LimitNOFILE=40000
-Environment="ETCD_DATA_DIR=/var/lib/etcd"
+%sEnvironment="ETCD_DATA_DIR=/var/lib/etcd"
 ExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS
 
 [Install]
 WantedBy=multi-user.target
 `
+
+// unitOf is the unit with the tag of the image that is run; "" leaves it out.
+func unitOf(tag string) string {
+	if tag != "" {
+		tag = fmt.Sprintf("Environment=%q\n", "ETCD_IMAGE_TAG="+tag)
+	}
+	return fmt.Sprintf(unitText, tag)
+}
 
 // wrapper is the text of the host's etcd-wrapper: it does for a folder what
 // Container Linux's does for a container.
@@ -80,7 +88,7 @@ exec ` + strings.Join(quoted, " ") + ` "$@"
 }
 
 // layHost makes the root directory of one host.
-func (s *Sandbox) layHost(h Host, etcd string) error {
+func (s *Sandbox) layHost(h Host, command []string, unit string) error {
 	root := filepath.Join(s.Dir, supervisor.HostsDir, h.Name)
 	for _, d := range []string{"etc/systemd/system/multi-user.target.wants", "run", "tmp", "var/lib", "var/log"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
@@ -89,14 +97,10 @@ func (s *Sandbox) layHost(h Host, etcd string) error {
 	}
 	var id [16]byte
 	rand.Read(id[:])
-	command := []string{etcd}
-	if etcd == "" {
-		command = []string{s.exe(), "sandbox", "etcd", "--"}
-	}
 	files := map[string]string{
 		"etc/hostname":                       h.Name + "\n",
 		"etc/machine-id":                     hex.EncodeToString(id[:]) + "\n",
-		"usr/lib/systemd/system/" + Unit:     unitText,
+		"usr/lib/systemd/system/" + Unit:     unit,
 		strings.TrimPrefix(wrapperPath, "/"): wrapper(command),
 	}
 	if !h.Spare {
@@ -156,6 +160,9 @@ func (s *Sandbox) inventory() []byte {
 		} else {
 			members = append(members, hclString(h.Name))
 		}
+	}
+	if len(members) == 0 {
+		members, spares = spares, nil
 	}
 	owner, group := identity()
 	var b strings.Builder

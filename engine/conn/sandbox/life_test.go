@@ -147,7 +147,7 @@ func TestUpFails(t *testing.T) {
 		t.Errorf("it left processes %v", got)
 	}
 	for _, o := range []sandbox.Options{
-		{Members: 0}, {Members: 1, Spares: 250}, {Members: 1, NamePrefix: "-x"}, {Members: 1, Etcd: "/no/such/etcd"}, {Members: 1, Cluster: "a b"},
+		{}, {Members: -1, Spares: 2}, {Members: 1, Spares: 250}, {Members: 1, NamePrefix: "-x"}, {Members: 1, Etcd: "/no/such/etcd"}, {Members: 1, Cluster: "a b"},
 	} {
 		o.Dir = dir
 		if s, err := sandbox.Up(t.Context(), o); err == nil {

@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 // Options says what Up makes.
 type Options struct {
 	Dir        string // folder of the sandbox; it must not exist or be empty
-	Members    int    // at least 1
+	Members    int    // of the cluster that Up starts; 0 for hosts of which one is yet to be made
 	Spares     int    // hosts with the unit and without data
 	Etcd       string // path of an etcd binary; empty means Exe run as etcd
 	Exe        string // etcdplay's own binary; empty means the one that runs now
@@ -46,8 +48,8 @@ func (o *Options) complete() error {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	if n := o.Members + o.Spares; o.Members < 1 || o.Spares < 0 || n > maxHosts {
-		return fmt.Errorf("a sandbox has 1 to %d hosts, at least one of them a member", maxHosts)
+	if n := o.Members + o.Spares; o.Members < 0 || o.Spares < 0 || n < 1 || n > maxHosts {
+		return fmt.Errorf("a sandbox has 1 to %d hosts", maxHosts)
 	}
 	if !plainName.MatchString(o.NamePrefix + "1") {
 		return fmt.Errorf("%q cannot begin the name of a host", o.NamePrefix)
@@ -85,8 +87,9 @@ func (o *Options) complete() error {
 }
 
 // Up makes a sandbox: its hosts, its supervisor and a running cluster of the
-// members, and returns once every member has joined and serves. If that cannot
-// be, nothing of it is left.
+// members, and returns once every member has joined and serves. Without members
+// the hosts are those of a cluster that is yet to be made, and the inventory
+// names them all as its members. If Up cannot do it, nothing of it is left.
 func Up(ctx context.Context, o Options) (*Sandbox, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -154,8 +157,13 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 		return err
 	}
 	o.Progress("making hosts")
+	command := []string{o.Etcd}
+	if o.Etcd == "" {
+		command = []string{s.exe(), "sandbox", "etcd", "--"}
+	}
+	text := unitOf(imageTag(ctx, command))
 	for _, h := range s.meta.Hosts {
-		if err := s.layHost(h, o.Etcd); err != nil {
+		if err := s.layHost(h, command, text); err != nil {
 			return err
 		}
 	}
@@ -169,6 +177,21 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 	o.Progress("waiting for the members")
 	return s.waitReady(ctx)
 }
+
+// imageTag is the tag of the container image that Container Linux would run for
+// this etcd: its version. A program that does not tell one has no tag.
+func imageTag(ctx context.Context, etcd []string) string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	// What does not answer is found out when its unit starts.
+	out, _ := exec.CommandContext(ctx, etcd[0], slices.Concat(etcd[1:], []string{"--version"})...).Output()
+	if found := etcdVersion.FindSubmatch(out); found != nil {
+		return "v" + string(found[1])
+	}
+	return ""
+}
+
+var etcdVersion = regexp.MustCompile(`(?m)^etcd Version: (\S+)`)
 
 // waitReady waits until the unit of every member is active, which etcd says
 // once it has joined and serves.
