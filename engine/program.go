@@ -63,8 +63,10 @@ type Cluster struct {
 	Token     string
 	API       int    // 2 or 3
 	Scheme    string // http or https
+	Layout    string // how a member is configured: "etcd-member" or "debian"
 	Unit      string // systemd unit of a member
 	Dropin    string // file name of the drop-in that configures a member
+	EnvFile   string // the file of variables that configures a member in Debian's layout
 	DataDir   string
 	User      string // owner of the data directory
 	Group     string
@@ -109,6 +111,16 @@ type MemberSpec struct {
 	ClientURLs       []string
 	ListenPeerURLs   []string
 	ListenClientURLs []string
+	ServerTLS        *ServerTLS // nil if its configuration names no certificates
+}
+
+// ServerTLS names the files of a member's own side of TLS, as the member sees
+// them on its host; what is "" is not configured.
+type ServerTLS struct {
+	CertFile, KeyFile, CAFile             string
+	ClientCertAuth                        bool
+	PeerCertFile, PeerKeyFile, PeerCAFile string
+	PeerClientCertAuth                    bool
 }
 
 // Connection is how a host is reached. Which fields count depends on Kind.

@@ -51,6 +51,12 @@ func etcdFunctions() []Function {
 			Example: `etcd::parse_member_add("Added member named a with ID 4fb77509779cac99 to cluster\n\nETCD_NAME=\"a\"\n").id`,
 			Yields:  `"4fb77509779cac99"`, Impl: bounded(parseMemberAdd(), nil),
 		},
+		{
+			Name: "etcd::tls_flags", Group: "etcd::", Signature: "etcd::tls_flags(server_tls object) map(string)",
+			Doc:     "The flags of etcd for a member's own side of TLS, by their names without dashes: what host.member.server_tls says, and nothing if that is null.",
+			Example: `etcd::tls_flags({ cert_file = "/etc/ssl/etcd/a.pem", key_file = "/etc/ssl/etcd/a-key.pem" })`,
+			Yields:  `{ cert-file = "/etc/ssl/etcd/a.pem", key-file = "/etc/ssl/etcd/a-key.pem" }`, Impl: bounded(tlsFlags(), nil),
+		},
 	}
 }
 
@@ -360,4 +366,52 @@ func unquoteSetting(s string) string {
 		return s[1 : len(s)-1]
 	}
 	return s
+}
+
+// tlsFlags takes any object with some of the attributes of ServerTLSType. What
+// is null or false in it is no flag.
+func tlsFlags() function.Function {
+	flags := map[string]string{
+		"cert_file": "cert-file", "key_file": "key-file", "ca_file": "trusted-ca-file", "client_cert_auth": "client-cert-auth",
+		"peer_cert_file": "peer-cert-file", "peer_key_file": "peer-key-file", "peer_ca_file": "peer-trusted-ca-file", "peer_client_cert_auth": "peer-client-cert-auth",
+	}
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{
+			Name: "server_tls", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowDynamicType: true,
+		}},
+		Type:         function.StaticReturnType(cty.Map(cty.String)),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
+			v := args[0]
+			if ty := v.Type(); ty != cty.DynamicPseudoType && !ty.IsObjectType() {
+				return cty.NilVal, function.NewArgErrorf(0, "an object is needed, and this is %s", TypeName(ty))
+			}
+			switch {
+			case !v.IsWhollyKnown():
+				return cty.UnknownVal(ret), nil
+			case v.IsNull():
+				return cty.MapValEmpty(cty.String), nil
+			}
+			out := map[string]cty.Value{}
+			for _, name := range attributeNames(v.Type()) {
+				flag, known := flags[name]
+				if !known {
+					return cty.NilVal, function.NewArgErrorf(0, "%s is no part of TLS.%s", quote(name), didYouMean(name, attributeNames(ServerTLSType)))
+				}
+				switch a, want := v.GetAttr(name), ServerTLSType.AttributeType(name); {
+				case a.IsNull():
+				case a.Type() != want:
+					return cty.NilVal, function.NewArgErrorf(0, "%s: %s is needed, and this is %s", name, TypeName(want), TypeName(a.Type()))
+				case want == cty.String:
+					out[flag] = a
+				case a.True():
+					out[flag] = cty.StringVal("true")
+				}
+			}
+			if len(out) == 0 {
+				return cty.MapValEmpty(cty.String), nil
+			}
+			return cty.MapVal(out), nil
+		},
+	})
 }

@@ -9,8 +9,21 @@ import (
 // The object types behind the names host, cluster and run. They are values of
 // an immutable type and stand for constants.
 var (
+	// ServerTLSType is the files of a member's own side of TLS.
+	ServerTLSType = cty.Object(map[string]cty.Type{
+		"cert_file":             cty.String,
+		"key_file":              cty.String,
+		"ca_file":               cty.String,
+		"client_cert_auth":      cty.Bool,
+		"peer_cert_file":        cty.String,
+		"peer_key_file":         cty.String,
+		"peer_ca_file":          cty.String,
+		"peer_client_cert_auth": cty.Bool,
+	})
+
 	// HostMemberType is how a host's member is configured.
 	HostMemberType = cty.Object(map[string]cty.Type{
+		"server_tls":         ServerTLSType,
 		"name":               cty.String,
 		"peer_urls":          cty.List(cty.String),
 		"client_urls":        cty.List(cty.String),
@@ -43,8 +56,10 @@ var (
 		"token":     cty.String,
 		"api":       cty.Number,
 		"scheme":    cty.String,
+		"layout":    cty.String,
 		"unit":      cty.String,
 		"dropin":    cty.String,
+		"env_file":  cty.String,
 		"data_dir":  cty.String,
 		"user":      cty.String,
 		"group":     cty.String,
@@ -72,6 +87,7 @@ func HostValue(h engine.HostSpec) cty.Value {
 	member := cty.NullVal(HostMemberType)
 	if h.Member.Name != "" {
 		member = cty.ObjectVal(map[string]cty.Value{
+			"server_tls":         serverTLSValue(h.Member.ServerTLS),
 			"name":               cty.StringVal(h.Member.Name),
 			"peer_urls":          stringList(h.Member.PeerURLs),
 			"client_urls":        stringList(h.Member.ClientURLs),
@@ -92,6 +108,30 @@ func HostValue(h engine.HostSpec) cty.Value {
 		"address": cty.StringVal(h.Address),
 		"labels":  labels,
 		"member":  member,
+	})
+}
+
+// serverTLSValue is null where nothing is configured, and so is each file that
+// is not.
+func serverTLSValue(t *engine.ServerTLS) cty.Value {
+	if t == nil {
+		return cty.NullVal(ServerTLSType)
+	}
+	file := func(path string) cty.Value {
+		if path == "" {
+			return cty.NullVal(cty.String)
+		}
+		return cty.StringVal(path)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"cert_file":             file(t.CertFile),
+		"key_file":              file(t.KeyFile),
+		"ca_file":               file(t.CAFile),
+		"client_cert_auth":      cty.BoolVal(t.ClientCertAuth),
+		"peer_cert_file":        file(t.PeerCertFile),
+		"peer_key_file":         file(t.PeerKeyFile),
+		"peer_ca_file":          file(t.PeerCAFile),
+		"peer_client_cert_auth": cty.BoolVal(t.PeerClientCertAuth),
 	})
 }
 
@@ -147,7 +187,9 @@ func ClusterValue(c engine.Cluster, hosts []engine.HostSpec) cty.Value {
 		"api":       cty.NumberIntVal(int64(c.API)),
 		"scheme":    cty.StringVal(c.Scheme),
 		"unit":      cty.StringVal(c.Unit),
+		"layout":    cty.StringVal(c.Layout),
 		"dropin":    cty.StringVal(c.Dropin),
+		"env_file":  cty.StringVal(c.EnvFile),
 		"data_dir":  cty.StringVal(c.DataDir),
 		"user":      cty.StringVal(c.User),
 		"group":     cty.StringVal(c.Group),

@@ -16,6 +16,11 @@ func systemdFunctions() []Function {
 			Example: `systemd::quote("50% of $HOME")`, Yields: `"\"50%% of $$HOME\""`, Impl: bounded(systemdQuote(), nil),
 		},
 		{
+			Name: "systemd::env_quote", Group: "systemd::", Signature: "systemd::env_quote(value string) string",
+			Doc:     "The value in double quotes, as a value in a file of variables (EnvironmentFile=), where a shell reads it too: \\, \", $ and ` in it stand for themselves. Control characters are an error.",
+			Example: `systemd::env_quote("50% of $HOME")`, Yields: `"\"50% of \\$HOME\""`, Impl: bounded(envQuote(), nil),
+		},
+		{
 			Name: "systemd::escape", Group: "systemd::", Signature: "systemd::escape(text string) string",
 			Doc:     "The text as a part of a unit's name, as systemd-escape writes it.",
 			Example: `systemd::escape("var/lib-etcd")`, Yields: `"var-lib\\x2detcd"`, Impl: bounded(systemdEscape(), nil),
@@ -37,6 +42,19 @@ func systemdQuote() function.Function {
 		}
 		return cty.StringVal(`"` + replacer.Replace(s) + `"`), nil
 	}, param("word", cty.String))
+}
+
+// envQuote escapes what systemd and a shell let escape between double quotes;
+// systemd expands nothing in such a file.
+func envQuote() function.Function {
+	replacer := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
+	return pure(cty.String, func(args []cty.Value) (cty.Value, error) {
+		s := args[0].AsString()
+		if hasControl(s) {
+			return cty.NilVal, function.NewArgErrorf(0, "%s holds a control character, which no value here may", quote(s))
+		}
+		return cty.StringVal(`"` + replacer.Replace(s) + `"`), nil
+	}, param("value", cty.String))
 }
 
 // systemdEscape is unit_name_escape of systemd: a slash is a dash, and all but

@@ -14,8 +14,9 @@ import (
 
 // cluster is a cluster block.
 type cluster struct {
-	spec  engine.Cluster
-	block *block
+	spec      engine.Cluster
+	block     *block
+	serverTLS *engine.ServerTLS // of members whose host does not say otherwise
 }
 
 func clusterFields() []field {
@@ -25,9 +26,11 @@ func clusterFields() []field {
 		{name: "token", ty: cty.String, check: checkToken, def: "etcd-cluster", doc: "The initial cluster token."},
 		{name: "api", ty: cty.Number, def: "3", doc: "The API of etcd that is spoken: 2 or 3."},
 		{name: "scheme", ty: cty.String, enum: []string{"http", "https"}, def: "http", doc: "http or https: of the URLs that are not written out."},
-		{name: "unit", ty: cty.String, kind: engine.UnitName, check: checkService, def: "etcd-member.service", doc: "The systemd service of a member."},
+		{name: "layout", ty: cty.String, enum: []string{"etcd-member", "debian"}, def: "etcd-member", doc: "How a member is configured: etcd-member as on Container Linux, by a drop-in with flags; debian as Debian's package has it, by a file of variables."},
+		{name: "unit", ty: cty.String, kind: engine.UnitName, check: checkService, def: "etcd-member.service; in Debian's layout etcd.service", doc: "The systemd service of a member."},
 		{name: "dropin", ty: cty.String, kind: engine.FileName, check: checkDropin, def: "20-clct-etcd-member.conf", doc: "The drop-in of that service which configures the member."},
-		{name: "data_dir", ty: cty.String, kind: engine.AbsPath, def: "/var/lib/etcd", doc: "The data directory of a member, as seen on its host."},
+		{name: "env_file", ty: cty.String, kind: engine.AbsPath, def: "/etc/default/etcd", doc: "In Debian's layout, the file of variables which configures the member. The service has to read it (EnvironmentFile=)."},
+		{name: "data_dir", ty: cty.String, kind: engine.AbsPath, def: "/var/lib/etcd; in Debian's layout /var/lib/etcd/default", doc: "The data directory of a member, as seen on its host."},
 		{name: "user", ty: cty.String, check: checkUser, def: "etcd", doc: "The owner of the data directory."},
 		{name: "group", ty: cty.String, check: checkUser, def: "etcd", doc: "The group of the data directory."},
 		{name: "endpoints", ty: cty.List(cty.String), def: "the client URLs of the members", doc: "The URLs at which the cluster is spoken to."},
@@ -35,8 +38,8 @@ func clusterFields() []field {
 	}
 }
 
-// readCluster reads a block. The defaults are those of Container Linux, and
-// etcd's own for the token.
+// readCluster reads a block. The defaults are those of the layout, and etcd's
+// own for the token.
 func (r *reader) readCluster(b *hclsyntax.Block) {
 	place := placeOf(b)
 	name, ok := r.name(b, "cluster")
@@ -49,22 +52,31 @@ func (r *reader) readCluster(b *hclsyntax.Block) {
 			return
 		}
 	}
-	o := r.open(b, place, clusterFields(), "tls", "auth")
+	o := r.open(b, place, clusterFields(), "tls", "auth", "server_tls")
+	layout, unit, dataDir := o.text("layout", "etcd-member"), "etcd-member.service", "/var/lib/etcd"
+	if layout == "debian" {
+		unit, dataDir = "etcd.service", "/var/lib/etcd/default"
+	}
 	c := &cluster{block: o, spec: engine.Cluster{
 		Name:      name,
 		ID:        o.text("id", ""),
 		Token:     o.text("token", "etcd-cluster"),
 		API:       o.whole("api", 3),
 		Scheme:    o.text("scheme", "http"),
-		Unit:      o.text("unit", "etcd-member.service"),
+		Layout:    layout,
+		Unit:      o.text("unit", unit),
 		Dropin:    o.text("dropin", "20-clct-etcd-member.conf"),
-		DataDir:   o.text("data_dir", "/var/lib/etcd"),
+		EnvFile:   o.text("env_file", "/etc/default/etcd"),
+		DataDir:   o.text("data_dir", dataDir),
 		User:      o.text("user", "etcd"),
 		Group:     o.text("group", "etcd"),
 		Members:   o.texts("members"),
 		Endpoints: o.texts("endpoints"),
 	}}
 	r.clusters = append(r.clusters, c)
+	if at, written := o.ranges["env_file"]; written && layout != "debian" {
+		r.add(diag.UnsuitableValue, "Unsuitable value", at, place, `Argument "env_file": only Debian's layout has one. Write layout = "debian", or take it out.`)
+	}
 	if c.spec.API != 2 && c.spec.API != 3 {
 		r.add(diag.UnsuitableValue, "Unsuitable value", o.ranges["api"], place, `Argument "api": etcd has the API 2 and the API 3. Write 3 unless the cluster is older than etcd 3.0.`)
 	}
@@ -74,6 +86,11 @@ func (r *reader) readCluster(b *hclsyntax.Block) {
 			r.readTLS(in, place, c)
 		case "auth":
 			r.readAuth(in, place, c)
+		case "server_tls":
+			c.serverTLS = r.readServerTLS(in, place)
+			if c.serverTLS != nil && c.spec.Scheme != "https" {
+				r.add(diag.BadTLS, "TLS without https", headerOf(in), place, `The scheme of this cluster is http, and its members need no certificates then. Write scheme = "https", or take the block out.`)
+			}
 		}
 	}
 	r.checkDirs(c)

@@ -122,9 +122,15 @@ func (r *reader) readMember(b *hclsyntax.Block, h *host) {
 	if len(b.Labels) > 0 {
 		r.add(diag.BlockLabels, "Wrong labels", headerOf(b), h.block.place, "Write member { name = ... }, without a label.")
 	}
-	o := r.open(b, h.block.place, memberFields())
+	o := r.open(b, h.block.place, memberFields(), "server_tls")
+	for _, in := range b.Body.Blocks {
+		if in.Type == "server_tls" {
+			h.spec.Member.ServerTLS = r.readServerTLS(in, h.block.place)
+		}
+	}
 	h.member = o
 	h.spec.Member = engine.MemberSpec{
+		ServerTLS:        h.spec.Member.ServerTLS,
 		Name:             o.text("name", ""),
 		PeerURLs:         o.texts("peer_urls"),
 		ClientURLs:       o.texts("client_urls"),

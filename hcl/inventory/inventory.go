@@ -30,7 +30,8 @@ type Inventory struct {
 	Clusters []engine.Cluster
 	Groups   []Group
 
-	hosts []*host
+	hosts     []*host
+	serverTLS map[string]*engine.ServerTLS // by the cluster's name
 }
 
 // Group is a named list of hosts, in the written order.
@@ -83,13 +84,25 @@ func (inv *Inventory) Choose(name string) (engine.Cluster, error) {
 // this one. Localhost is not among them.
 func (inv *Inventory) Hosts(cluster engine.Cluster) []engine.HostSpec {
 	schemes := schemesOf(inv.Clusters)
+	files := map[string]*engine.ServerTLS{}
+	for _, c := range inv.Clusters {
+		for _, m := range c.Members {
+			files[m] = inv.serverTLS[c.Name]
+		}
+	}
 	specs := make([]engine.HostSpec, 0, len(inv.hosts))
 	for _, h := range inv.hosts {
 		scheme, isMember := schemes[h.spec.Name]
 		if !isMember {
 			scheme = cluster.Scheme
 		}
-		specs = append(specs, h.resolve(scheme))
+		spec := h.resolve(scheme)
+		if spec.Member.ServerTLS == nil {
+			if spec.Member.ServerTLS = files[h.spec.Name]; !isMember {
+				spec.Member.ServerTLS = inv.serverTLS[cluster.Name]
+			}
+		}
+		specs = append(specs, spec)
 	}
 	return specs
 }

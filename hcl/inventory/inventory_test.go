@@ -42,7 +42,7 @@ func TestDemo(t *testing.T) {
 	cluster := choose(t, inv, "")
 	wantCluster := engine.Cluster{
 		Name: "demo", Token: "demo-etcd-token", API: 3, Scheme: "http",
-		Unit: "etcd-member.service", Dropin: "20-clct-etcd-member.conf",
+		Layout: "etcd-member", Unit: "etcd-member.service", Dropin: "20-clct-etcd-member.conf", EnvFile: "/etc/default/etcd",
 		DataDir: "/var/lib/etcd", User: "etcd", Group: "etcd",
 		Members:     []string{"demo-etcd-1", "demo-etcd-2", "demo-etcd-3"},
 		Endpoints:   []string{"http://10.240.0.1:2379", "http://10.240.0.2:2379", "http://10.240.0.3:2379"},

@@ -78,7 +78,7 @@ func notInInventory(word string) string {
 		return fmt.Sprintf("An inventory has no %s: it says what there is, and a playbook what to do.", word)
 	case "member":
 		return "A member block stands in a host block."
-	case "tls", "auth":
+	case "tls", "auth", "server_tls":
 		return fmt.Sprintf("The %s block stands in a cluster block.", word)
 	}
 	return fmt.Sprintf("An inventory has no block %q.%s", word, diag.DidYouMean(word, blockTypes()))
@@ -133,8 +133,9 @@ func (r *reader) finish() *Inventory {
 		r.checkHostNames(g.block, "hosts")
 	}
 	r.checkHosts()
-	inv := &Inventory{File: r.file.Name, Digest: r.file.Digest, hosts: r.hosts}
+	inv := &Inventory{File: r.file.Name, Digest: r.file.Digest, hosts: r.hosts, serverTLS: map[string]*engine.ServerTLS{}}
 	for _, c := range r.clusters {
+		inv.serverTLS[c.spec.Name] = c.serverTLS
 		inv.Clusters = append(inv.Clusters, c.spec)
 	}
 	for _, g := range r.groups {

@@ -41,6 +41,19 @@ type ViaMember struct {
 	ClientURLs       []string `play:"client_urls"`
 	ListenPeerURLs   []string `play:"listen_peer_urls"`
 	ListenClientURLs []string `play:"listen_client_urls"`
+	ServerTLS        *ViaTLS  `play:"server_tls"`
+}
+
+// ViaTLS is the files of the member of a host object.
+type ViaTLS struct {
+	CertFile           *string `play:"cert_file"`
+	KeyFile            *string `play:"key_file"`
+	CAFile             *string `play:"ca_file"`
+	ClientCertAuth     bool    `play:"client_cert_auth"`
+	PeerCertFile       *string `play:"peer_cert_file"`
+	PeerKeyFile        *string `play:"peer_key_file"`
+	PeerCAFile         *string `play:"peer_ca_file"`
+	PeerClientCertAuth bool    `play:"peer_client_cert_auth"`
 }
 
 // Reach is the arguments that every type of this package takes: how the cluster
