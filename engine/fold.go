@@ -23,6 +23,7 @@ type fold struct {
 	answers   map[string]answerLine
 	overrides []string
 	members   *membersLine // what the run expects; nil if nothing
+	replaced  bool         // the cluster that the run began with is no more
 	stop      *stopLine    // of the last incarnation; nil if it just ended
 	end       *endLine
 	exposed   time.Duration

@@ -23,6 +23,9 @@ import (
 type membersLine struct {
 	Cluster string       `json:"cluster"`
 	Members []memberLine `json:"members"`
+	// Replaced: another cluster stands in this one's place from here on. Its ID is
+	// of its own making, and so nothing is expected until the run's end.
+	Replaced bool `json:"replaced,omitempty"`
 }
 
 type memberLine struct {
@@ -98,7 +101,7 @@ func (l *membersLine) cluster() world.Cluster {
 }
 
 func (l membersLine) equal(other membersLine) bool {
-	return l.Cluster == other.Cluster && slices.EqualFunc(l.Members, other.Members, func(a, b memberLine) bool {
+	return l.Cluster == other.Cluster && l.Replaced == other.Replaced && slices.EqualFunc(l.Members, other.Members, func(a, b memberLine) bool {
 		return a.ID == b.ID && a.same(b)
 	})
 }
@@ -121,7 +124,7 @@ func witnessed(c *world.Cluster) (membersLine, bool) {
 // expectMembers records the members that the run begins with, unless it has
 // begun with some, or something is open that may have changed them.
 func (r *runner) expectMembers() error {
-	if r.fold.members != nil || len(r.fold.open) > 0 {
+	if r.fold.members != nil || r.fold.replaced || len(r.fold.open) > 0 {
 		return nil
 	}
 	l, ok := witnessed(&r.world.Cluster)
@@ -140,14 +143,20 @@ func (r *runner) leaves(advance func(*world.World)) *membersLine {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fold.members == nil {
-		return nil
+	var before membersLine
+	w := &world.World{Hosts: map[string]*world.Host{}}
+	if r.fold.members != nil {
+		before = *r.fold.members
+		w.Cluster = before.cluster()
 	}
-	before := *r.fold.members
-	w := &world.World{Cluster: before.cluster(), Hosts: map[string]*world.Host{}}
 	advance(w)
 	after := membersLine{}
-	if w.Cluster.Known {
+	switch {
+	case w.Cluster.Replaced && !r.fold.replaced:
+		after.Replaced = true
+	case w.Cluster.Replaced || r.fold.members == nil:
+		return nil
+	case w.Cluster.Known:
 		after = membersOf(&w.Cluster)
 	}
 	if after.equal(before) {
@@ -162,7 +171,7 @@ func (f *fold) expect(l *membersLine) {
 	switch {
 	case l == nil:
 	case l.Cluster == "":
-		f.members = nil
+		f.members, f.replaced = nil, f.replaced || l.Replaced
 	default:
 		f.members = l
 	}

@@ -41,7 +41,7 @@ func MakePlan(ctx context.Context, p *Program, env Env) (*Plan, error) {
 		world: &world.World{Hosts: map[string]*world.Host{}},
 		hosts: map[string]conn.Reader{},
 	}
-	m.world.Cluster = survey(ctx, p, env)
+	m.world.Cluster = survey(ctx, p, env, false)
 	s := newScope(env.Identity)
 	w := planWalk{planner: m, program: p}
 	err := w.phases(ctx, s)
@@ -59,23 +59,34 @@ func MakePlan(ctx context.Context, p *Program, env Env) (*Plan, error) {
 }
 
 // survey reads the cluster, where there is one to read.
-func survey(ctx context.Context, p *Program, env Env) world.Cluster {
+func survey(ctx context.Context, p *Program, env Env, replaced bool) world.Cluster {
 	if env.Survey == nil || len(p.Cluster.Endpoints) == 0 {
 		return world.Cluster{Why: "the inventory names no endpoints"}
 	}
-	return env.Survey(ctx, lookAt(p, env, nil), p.Cluster.Endpoints)
+	l := lookAt(p, env, nil)
+	if replaced {
+		l.Cluster.ID = "" // the inventory's is of the cluster that was there before
+	}
+	return env.Survey(ctx, l, p.Cluster.Endpoints)
 }
 
 // lookAt is the eyes of a task that says nothing to anybody.
 func lookAt(p *Program, env Env, host conn.Reader) Look {
+	at := func(ctx context.Context, name string) (conn.Reader, error) {
+		spec, ok := p.host(name)
+		if !ok || env.Host == nil {
+			return nil, fmt.Errorf("the inventory has no host %q", name)
+		}
+		h, err := env.Host(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		return readOnly{h}, nil
+	}
 	return Look{
-		Host: host, Cluster: p.located(), RunID: env.Identity.ID, Dial: env.Dial,
+		Host: host, Cluster: p.located(), RunID: env.Identity.ID, Dial: env.Dial, At: at,
 		DialFrom: func(ctx context.Context, name, addr string) (net.Conn, error) {
-			spec, ok := p.host(name)
-			if !ok || env.Host == nil {
-				return nil, fmt.Errorf("the inventory has no host %q", name)
-			}
-			h, err := env.Host(ctx, spec)
+			h, err := at(ctx, name)
 			if err != nil {
 				return nil, err
 			}

@@ -63,6 +63,9 @@ func (x *taskRun) connect(ctx context.Context) (conn.Host, error) {
 // eyes is what the task may look with.
 func (x *taskRun) eyes(h conn.Host) Look {
 	l := lookAt(x.runWalk.program, x.env, nil)
+	if x.replaced() {
+		l.Cluster.ID = "" // the inventory's is of the cluster that was there before
+	}
 	if h != nil {
 		l.Host = readOnly{h}
 	}

@@ -161,11 +161,19 @@ func (s *Scrubber) diagnostics(ds Diagnostics) Diagnostics {
 
 // look reads the cluster anew and makes the result what the predicates see.
 func (r *runner) look(ctx context.Context) {
-	c := survey(ctx, r.program, r.env)
+	c := survey(ctx, r.program, r.env, r.replaced())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.world.Cluster = c
 	r.exposure.see(c.Budget(), r.env.now())
+}
+
+// replaced reports whether the run has put another cluster in the place of the
+// one that it began with.
+func (r *runner) replaced() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fold != nil && r.fold.replaced
 }
 
 // survey looks at the cluster before the walk, and holds it against what the

@@ -119,6 +119,8 @@ type Look struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// DialFrom connects to an address as seen from a host of the inventory.
 	DialFrom func(ctx context.Context, host, addr string) (net.Conn, error)
+	// At is another host of the inventory. An error may wrap conn.ErrUnreachable.
+	At func(ctx context.Context, host string) (conn.Reader, error)
 	// Say tells the operator what the task is waiting for. It may be called
 	// often; the last text counts.
 	Say func(format string, args ...any)

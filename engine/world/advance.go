@@ -64,6 +64,22 @@ func (w *World) PromoteMember(id string) {
 	}
 }
 
+// Replace moves the model on by the replacement of the whole cluster: what was
+// known of it means nothing any more, and these are its members. None of them has
+// started; hosts and clients' URLs follow from the inventory where they are not
+// given. Where the cluster keeps its ID (a member that goes on alone), id is that
+// ID, and a resumed run will expect exactly these members. Where a restore gives it
+// another one, id is "": the run then expects nothing until its end.
+func (w *World) Replace(id string, members []Member) {
+	c := &w.Cluster
+	c.Known, c.Why, c.ID, c.Leader, c.Replaced = true, "", id, "", id == ""
+	c.Members = nil
+	for _, m := range members {
+		m.Health, m.Why, m.Connected = Unhealthy, "has not started", 0
+		w.AddMember(m)
+	}
+}
+
 // SetUnit records that a task brings a unit of the host into a state: started,
 // stopped or restarted. If it is the cluster's unit, the member on that host
 // starts or stops with it; a member that starts is taken to be healthy, and to

@@ -88,3 +88,29 @@ func TestCloneSharesNothing(t *testing.T) {
 		t.Errorf("the clone's file moved along: %v %q", s, content)
 	}
 }
+
+// TestReplace puts another cluster in the place of one: what was known of the old
+// one is gone, what is known of the hosts stays.
+func TestReplace(t *testing.T) {
+	for _, id := range []string{"", "c1"} {
+		w := &World{Cluster: *clusterOf([]kind{up, down, down})}
+		w.Cluster.ID, w.Cluster.Leader, w.Cluster.Unit = "c1", "a0", "etcd-member.service"
+		w.Cluster.Inventory = map[string][]string{"h0": urls[0], "h1": urls[1], "h2": urls[2]}
+		w.Replace(id, []Member{{Name: "m0", PeerURLs: urls[0]}, {Name: "m1", PeerURLs: urls[1]}, {Name: "m2", PeerURLs: urls[2]}})
+		if c := w.Cluster; !c.Known || c.ID != id || c.Leader != "" || c.Replaced != (id == "") {
+			t.Errorf("with the ID %q: got %+v", id, c)
+		}
+		if b := w.Cluster.Budget(); b != (Budget{Known: true, Voters: 3, Quorum: 2}) {
+			t.Errorf("before any start: got %+v", b)
+		}
+		for i, host := range []string{"h0", "h1", "h2"} {
+			w.SetUnit(host, "etcd-member.service", "started")
+			if b := w.Cluster.Budget(); b.Healthy != i+1 {
+				t.Errorf("after the start on %s: got %+v", host, b)
+			}
+		}
+		if v := w.Cluster.MayStop("h0", "etcd-member.service", false); !v.OK() {
+			t.Errorf("the model does not go on: %v", v.Err())
+		}
+	}
+}

@@ -29,6 +29,10 @@ type Cluster struct {
 	// member is found on its host. Empty means that nothing is known of hosts.
 	Inventory map[string][]string
 	Unit      string // the systemd unit that a member runs as; "" if not known
+
+	// Replaced says that a restore has put this cluster in the place of another:
+	// neither its ID nor its members follow from what was there before.
+	Replaced bool
 }
 
 // Health is what is known of one member's ability to serve.
