@@ -104,6 +104,8 @@ func (a *app) sandboxUp(p *place) *cobra.Command {
 	cmd.Flags().IntVar(&o.Members, "members", 3, "members of the cluster; 0 for hosts of which one is yet to be made")
 	cmd.Flags().IntVar(&o.Spares, "spares", 1, "further hosts, without a member")
 	cmd.Flags().StringVar(&o.Etcd, "etcd", "", "etcd `BINARY` to run, instead of the one built in")
+	cmd.Flags().BoolVar(&o.TLS, "tls", false, "give every host certificates, which clients and peers need too")
+	cmd.Flags().BoolVar(&o.Auth, "auth", false, "let nobody in but etcd's user root, whose password is made up")
 	return cmd
 }
 
@@ -115,7 +117,19 @@ func (a *app) makeSandbox(ctx context.Context, o sandbox.Options) (*sandbox.Sand
 	defer cancel()
 	o.Progress = func(what string) { a.screen.Show("  " + what) }
 	defer a.screen.Show("")
-	return sandbox.Up(ctx, o)
+	s, err := sandbox.Up(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Auth {
+		o.Progress("turning authentication on")
+		if err := turnOnAuth(ctx, s); err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), upTimeout)
+			defer cancel()
+			return nil, errors.Join(err, s.Down(ctx, false))
+		}
+	}
+	return s, nil
 }
 
 func (a *app) tellSandbox(s *sandbox.Sandbox) {

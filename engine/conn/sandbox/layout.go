@@ -57,28 +57,33 @@ func unitOf(tag string) string {
 }
 
 // wrapper is the text of the host's etcd-wrapper: it does for a folder what
-// Container Linux's does for a container.
+// Container Linux's does for a container: the paths that etcd is given are those
+// on the host.
 func wrapper(command []string) string {
 	quoted := make([]string, len(command))
 	for i, c := range command {
 		quoted[i] = "'" + strings.ReplaceAll(c, "'", `'\''`) + "'"
 	}
 	return `#!/bin/sh
-# Runs etcd with its data below this host's root directory.
+# Runs etcd with its data and certificates below this host's root directory.
 set -e
 : "${SANDBOX_ROOT:?}" "${ETCD_DATA_DIR:?}"
 ETCD_DATA_DIR=$SANDBOX_ROOT$ETCD_DATA_DIR
 export ETCD_DATA_DIR
 [ -d "$ETCD_DATA_DIR" ] || mkdir -p -m 0700 "$ETCD_DATA_DIR"
+for name in CERT_FILE KEY_FILE TRUSTED_CA_FILE PEER_CERT_FILE PEER_KEY_FILE PEER_TRUSTED_CA_FILE; do
+  eval "value=\${ETCD_$name:-}"
+  case $value in /*) export "ETCD_$name=$SANDBOX_ROOT$value" ;; esac
+done
 previous=
 for arg do
   shift
   case $previous$arg in
-    --data-dir=/* | -data-dir=/* | --wal-dir=/* | -wal-dir=/*) arg=${arg%%=*}=$SANDBOX_ROOT${arg#*=} ;;
+    --data-dir=/* | -data-dir=/* | --wal-dir=/* | -wal-dir=/* | -*-file=/*) arg=${arg%%=*}=$SANDBOX_ROOT${arg#*=} ;;
     'dir '/*) arg=$SANDBOX_ROOT$arg ;;
   esac
   case $arg in
-    --data-dir | -data-dir | --wal-dir | -wal-dir) previous='dir ' ;;
+    --data-dir | -data-dir | --wal-dir | -wal-dir | -*-file) previous='dir ' ;;
     *) previous= ;;
   esac
   set -- "$@" "$arg"
@@ -139,8 +144,11 @@ func (s *Sandbox) dropIn(h Host) string {
 		{"initial-cluster", strings.Join(initial, ",")},
 		{"initial-cluster-state", "new"},
 		{"initial-cluster-token", s.meta.Token},
-		{"advertise-client-urls", h.ClientURL()},
 	}
+	if h.Secure {
+		flags = append(flags, certificateFlags()...)
+	}
+	flags = append(flags, [2]string{"advertise-client-urls", h.ClientURL()})
 	var b strings.Builder
 	b.WriteString("[Service]\nExecStart=\nExecStart=" + wrapperPath + " $ETCD_OPTS")
 	for _, f := range flags {
@@ -177,16 +185,16 @@ connection "sandbox" {
 cluster %s {
   token    = %s
   api      = 3
-  scheme   = "http"
+  scheme   = %s
   unit     = %s
   dropin   = %s
   data_dir = %s
   user     = %s
   group    = %s
   members  = [%s]
-}
-`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), hclString(Unit), hclString(DropIn),
-		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "))
+%s}
+`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), hclString(s.meta.Hosts[0].scheme()), hclString(Unit), hclString(DropIn),
+		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "), s.securityBlocks())
 	for _, h := range s.meta.Hosts {
 		// By default a member listens on all addresses, which here is every host's.
 		fmt.Fprintf(&b, `

@@ -34,6 +34,7 @@ type Host struct {
 	ClientPort int
 	PeerPort   int
 	Spare      bool // it was made without a member; playbooks may have changed that
+	Secure     bool `json:",omitempty"` // its URLs are https
 }
 
 // ClientURL is where a member on the host serves clients.
@@ -42,8 +43,15 @@ func (h Host) ClientURL() string { return h.url(h.ClientPort) }
 // PeerURL is where a member on the host serves its peers.
 func (h Host) PeerURL() string { return h.url(h.PeerPort) }
 
+func (h Host) scheme() string {
+	if h.Secure {
+		return "https"
+	}
+	return "http"
+}
+
 func (h Host) url(port int) string {
-	return "http://" + net.JoinHostPort(h.Address, strconv.Itoa(port))
+	return h.scheme() + "://" + net.JoinHostPort(h.Address, strconv.Itoa(port))
 }
 
 // Status is what List says of one host.
@@ -64,6 +72,8 @@ type meta struct {
 	Cluster string
 	Token   string
 	Claim   string // path of the file that claims the addresses
+	TLS     bool   `json:",omitempty"`
+	Auth    bool   `json:",omitempty"`
 	Hosts   []Host
 }
 

@@ -30,6 +30,12 @@ type Options struct {
 	Cluster string // its name in the inventory; empty means "demo"
 	Token   string // initial-cluster-token; empty means "demo-etcd-token"
 
+	// TLS gives every host certificates, which clients and peers need too.
+	TLS bool
+	// Auth makes up a password for etcd's user root and names it in the inventory.
+	// To make that user and turn authentication on is left to the caller.
+	Auth bool
+
 	// Progress, if not nil, is told in a few words what Up is doing.
 	Progress func(string)
 }
@@ -130,7 +136,7 @@ func makeEmpty(dir string) error {
 
 func (s *Sandbox) up(ctx context.Context, o Options) error {
 	o.Progress("choosing addresses")
-	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token}
+	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token, TLS: o.TLS, Auth: o.Auth}
 	a, err := claim(o.Dir, o.Members+o.Spares, clientPorts())
 	if err != nil {
 		return err
@@ -147,6 +153,7 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 			ClientPort: a.clientPort,
 			PeerPort:   a.peerPort,
 			Spare:      i >= o.Members,
+			Secure:     o.TLS,
 		})
 	}
 	// Written first, so that Down knows what this folder is.
@@ -164,6 +171,16 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 	text := unitOf(imageTag(ctx, command))
 	for _, h := range s.meta.Hosts {
 		if err := s.layHost(h, command, text); err != nil {
+			return err
+		}
+	}
+	if o.TLS {
+		if err := s.certify(); err != nil {
+			return err
+		}
+	}
+	if o.Auth {
+		if err := s.writePassword(); err != nil {
 			return err
 		}
 	}
