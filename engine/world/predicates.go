@@ -121,6 +121,9 @@ type Addition struct {
 	Name     string
 	PeerURLs []string
 	Learner  bool
+	// Downtime is consent to a second voter beside a single one: the cluster
+	// commits nothing from the addition until the new one runs.
+	Downtime bool
 }
 
 // MayAdd is the verdict on adding a member: Q0 to Q4, Q9 and Q16.
@@ -140,7 +143,12 @@ func (c *Cluster) MayAdd(a Addition) Verdict {
 			Text: fmt.Sprintf("adding a voter makes it %s with quorum %d, and until the new one runs %d of them are healthy",
 				count(b.Voters+1, "voter"), next, b.Healthy),
 		}
-		if !q.Holds {
+		switch {
+		case q.Holds:
+		case a.Downtime && b.Voters == 1 && b.Healthy == 1:
+			q.Holds = true
+			q.Text += "; that nothing is written until it runs is accepted"
+		default:
 			q.Help = "add it as a learner and promote it once it has caught up; if a member is down, remove that one first"
 		}
 		v.Checks = append(v.Checks, q)
@@ -219,6 +227,47 @@ func (c *Cluster) unique(a Addition) Check {
 		}
 	}
 	return q
+}
+
+// MayUpdate is the verdict on giving a member other peer URLs: Q0 to Q2, Q8 and
+// Q16. etcd itself checks nothing: where the new URLs are wrong, the member is
+// cut off, so the others have to be a quorum without it. A single voter has no
+// peers to be cut off from.
+func (c *Cluster) MayUpdate(id string, urls []string) Verdict {
+	m := c.Find(id)
+	v, final := c.common(m)
+	if final {
+		return v
+	}
+	if m == nil {
+		return Verdict{Checks: append(v.Checks[:1], Check{
+			ID: "Q16", Text: "there is no member " + id, Help: "look at the member list: the member may have been removed",
+		})}
+	}
+	b := c.Budget()
+	q8 := Check{ID: "Q8", Holds: true, Text: m.Label() + " has no peers that could lose it"}
+	if !m.Learner && b.Voters > 1 {
+		rest := b.Healthy
+		if m.Health == Healthy {
+			rest--
+		}
+		q8.Holds = rest >= b.Quorum
+		q8.Text = fmt.Sprintf("if the new peer URLs of %s are wrong, %d of %s are healthy, quorum %d", m.Label(), rest, count(b.Voters, "voter"), b.Quorum)
+		if !q8.Holds {
+			q8.Help = "bring the others back first"
+		}
+	}
+	q16 := Check{ID: "Q16", Holds: true, Text: "no other member has the peer URLs"}
+	for i := range c.Members {
+		other := &c.Members[i]
+		if other != m && slices.ContainsFunc(urls, func(u string) bool { return slices.Contains(other.PeerURLs, u) }) {
+			q16.Holds = false
+			q16.Text = fmt.Sprintf("member %s has the peer URL already", other.described())
+			q16.Help = "correct the URL; two members cannot share one"
+		}
+	}
+	v.Checks = append(v.Checks, q8, q16)
+	return v
 }
 
 // MayPromote is the verdict on giving a learner its vote: Q0, Q1, Q2 and Q5. It

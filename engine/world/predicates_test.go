@@ -413,3 +413,53 @@ func TestWantsAllConnected(t *testing.T) {
 		}
 	}
 }
+
+// TestMayUpdate: other peer URLs are allowed where the cluster could do without
+// the member, and to a single voter; never those of another member.
+func TestMayUpdate(t *testing.T) {
+	fresh := []string{"http://127.0.0.99:2380"}
+	for _, c := range []struct {
+		name string
+		v    Verdict
+		text string // "" means allowed
+	}{
+		{"one alone", clusterOf([]kind{up}).MayUpdate("a0", fresh), ""},
+		{"of three", clusterOf([]kind{up, up, up}).MayUpdate("a0", fresh), ""},
+		{"its own again", clusterOf([]kind{up, up, up}).MayUpdate("a0", urls[0]), ""},
+		{"the dead one", clusterOf([]kind{up, up, down}).MayUpdate("a2", fresh), ""},
+		{"a needed one", clusterOf([]kind{up, up, down}).MayUpdate("a0", fresh), "Q8: if the new peer URLs of m0 are wrong, 1 of 3 voters are healthy, quorum 2"},
+		{"of two", clusterOf([]kind{up, up}).MayUpdate("a0", fresh), "Q8: if"},
+		{"without a quorum", clusterOf([]kind{up, down, down}).MayUpdate("a0", fresh), "Q1: "},
+		{"another's", clusterOf([]kind{up, up, up}).MayUpdate("a0", urls[1]), "Q16: member a1 (m1) has the peer URL already"},
+		{"nobody's", clusterOf([]kind{up, up, up}).MayUpdate("ff", fresh), "Q16: there is no member ff"},
+		{"unknown", (&Cluster{}).MayUpdate("a0", fresh), "Q0: "},
+	} {
+		err := c.v.Err()
+		switch {
+		case c.text == "" && err != nil:
+			t.Errorf("%s: refused: %v", c.name, err)
+		case c.text != "" && (err == nil || !strings.Contains(err.Error(), c.text)):
+			t.Errorf("%s: got %v, want %q", c.name, err, c.text)
+		}
+	}
+}
+
+// TestSecondVoter: where there are no learners, a single voter gets a second one
+// by consent alone, and consent helps nowhere else.
+func TestSecondVoter(t *testing.T) {
+	a := Addition{Name: "x", PeerURLs: urls[9], Downtime: true}
+	for _, c := range []struct {
+		name string
+		c    *Cluster
+		want string
+	}{
+		{"one", clusterOf([]kind{up}), "Y"},
+		{"one that is down", clusterOf([]kind{down}), "no Q3"},
+		{"two", clusterOf([]kind{up, up}), "Y"},
+		{"three, one down", clusterOf([]kind{up, up, down}), "-"},
+	} {
+		if got := yes(c.c.MayAdd(a), "Q3"); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
