@@ -63,15 +63,15 @@ func newAccess(l engine.Look, r Reach) (*access, error) {
 		}
 	}
 	var err error
-	if a.tls, err = clientTLS(l.Cluster.TLS); err != nil {
+	if a.tls, err = ClientTLS(l.Cluster.TLS); err != nil {
 		return nil, err
 	}
-	a.password, err = password(l.Cluster.Auth)
+	a.password, err = Password(l.Cluster.Auth)
 	return a, err
 }
 
-// clientTLS reads the client's certificates; nil where the inventory names none.
-func clientTLS(files engine.TLS) (*tls.Config, error) {
+// ClientTLS reads the client's certificates; nil where the inventory names none.
+func ClientTLS(files engine.TLS) (*tls.Config, error) {
 	if files == (engine.TLS{}) {
 		return nil, nil
 	}
@@ -83,8 +83,8 @@ func clientTLS(files engine.TLS) (*tls.Config, error) {
 	return config, nil
 }
 
-// password reads the password of etcd's user; "" where there is no user.
-func password(auth engine.Auth) (string, error) {
+// Password reads the password of etcd's user; "" where there is no user.
+func Password(auth engine.Auth) (string, error) {
 	switch {
 	case auth.Username == "":
 		return "", nil
