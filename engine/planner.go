@@ -84,7 +84,7 @@ func lookAt(p *Program, env Env, host conn.Reader) Look {
 		return readOnly{h}, nil
 	}
 	return Look{
-		Host: host, Cluster: p.located(), RunID: env.Identity.ID, Dial: env.Dial, At: at,
+		Host: host, Cluster: p.located(), RunID: env.Identity.ID, Dial: env.Dial, At: at, Kept: env.Kept,
 		DialFrom: func(ctx context.Context, name, addr string) (net.Conn, error) {
 			h, err := at(ctx, name)
 			if err != nil {

@@ -30,6 +30,8 @@ type Env struct {
 	// Survey reads the cluster: members, health, versions. It answers with a
 	// Cluster that is not Known rather than with an error where nobody answers.
 	Survey func(ctx context.Context, l Look, endpoints []string) world.Cluster
+	// Kept outlives the tasks; who made it closes it. Nil keeps nothing.
+	Kept *Kept
 	// Emit receives every event, one at a time, in order.
 	Emit func(Event)
 	// Ask puts a question to the operator and returns what was typed, and

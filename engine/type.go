@@ -121,6 +121,8 @@ type Look struct {
 	DialFrom func(ctx context.Context, host, addr string) (net.Conn, error)
 	// At is another host of the inventory. An error may wrap conn.ErrUnreachable.
 	At func(ctx context.Context, host string) (conn.Reader, error)
+	// Kept is what tasks before this one left; it may be nil.
+	Kept *Kept
 	// Say tells the operator what the task is waiting for. It may be called
 	// often; the last text counts.
 	Say func(format string, args ...any)

@@ -18,6 +18,7 @@ import (
 type hosts struct {
 	specs []engine.HostSpec // of the inventory
 	login login
+	kept  engine.Kept // by tasks, over these connections
 
 	mu      sync.Mutex
 	open    map[string]*connection // by host name
@@ -133,6 +134,7 @@ func (h *hosts) takeOver() {
 
 // Close closes all connections.
 func (h *hosts) Close() {
+	h.kept.Close()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range h.open {

@@ -148,6 +148,7 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 		Host:     op.hosts.Host,
 		Dial:     op.hosts.Dial,
 		Survey:   etcd.Survey,
+		Kept:     &op.hosts.kept,
 		Emit:     func(engine.Event) {},
 		Ask:      q.confirm,
 		Now:      a.now,

@@ -8,13 +8,15 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/etcdplay/etcdplay/engine"
 )
@@ -39,12 +41,13 @@ type access struct {
 	via       string
 	tls       *tls.Config
 	password  string
+	links     *links
 	patience  time.Duration // of one look
 }
 
 // newAccess reads what the inventory names: files of TLS and the password.
 func newAccess(l engine.Look, r Reach) (*access, error) {
-	a := &access{look: l, endpoints: r.Endpoints, patience: lookFor}
+	a := &access{look: l, endpoints: r.Endpoints, patience: lookFor, links: linksOf(l)}
 	if l.Cluster.Auth.Username != "" {
 		a.patience = loginFor
 	}
@@ -116,72 +119,114 @@ func (a *access) dial(ctx context.Context, addr string) (net.Conn, error) {
 type client struct {
 	*clientv3.Client
 	endpoint string
+	link     *link
+	links    *links
+	kept     bool // it was connected for somebody before
 
 	// life ends with the context that the client was opened in, and as soon as
 	// nothing listens: gRPC itself would go on dialling. Requests are bounded by it.
 	life context.Context
 	end  context.CancelFunc
-
-	mu        sync.Mutex
-	connected bool  // at least once
-	failed    error // why the last dial did not connect
 }
 
-// open makes a client; nothing is dialled yet unless there is a user to log in.
+// open returns a client; nothing is dialled yet unless there is a user to log in.
 // Its life ends with ctx, and its goroutines with Close.
 func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
-	c := &client{endpoint: endpoint}
-	c.life, c.end = context.WithCancel(ctx)
-	dial := func(ctx context.Context, addr string) (net.Conn, error) {
-		conn, err := a.dial(ctx, addr)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.failed = err
-		c.connected = c.connected || err == nil
-		if !c.connected {
-			c.end()
-		}
-		return conn, err
+	return a.openBut(ctx, endpoint, nil)
+}
+
+// openBut is open with another connection than this one.
+func (a *access) openBut(ctx context.Context, endpoint string, not *link) (*client, error) {
+	key := strings.Join([]string{endpoint, a.via, a.look.Cluster.Auth.Username, fmt.Sprint(a.look.Cluster.TLS)}, "\x00")
+	l, kept, err := a.links.take(ctx, key, not, func(l *link) error { return a.connect(ctx, endpoint, l) })
+	if err != nil {
+		return nil, err
 	}
+	c := &client{Client: l.client, endpoint: endpoint, link: l, links: a.links, kept: kept}
+	c.life, c.end = context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-l.gone:
+			c.end()
+		case <-c.life.Done():
+		}
+	}()
+	return c, nil
+}
+
+// read asks an endpoint something that may be asked twice: a connection that
+// somebody left may have ended unseen, which says nothing of the endpoint.
+func (a *access) read(ctx context.Context, endpoint string, ask func(c *client) error) error {
+	var not *link
+	for {
+		c, err := a.openBut(ctx, endpoint, not)
+		if err != nil {
+			return err
+		}
+		err = c.explain(ask(c))
+		c.close()
+		if !c.kept || !cut(err) || ctx.Err() != nil {
+			return err
+		}
+		not = c.link
+	}
+}
+
+// cut reports whether err says that the connection was lost, and is not a
+// server's answer.
+func cut(err error) bool {
+	var answer rpctypes.EtcdError
+	code := status.Code(err)
+	return err != nil && !errors.As(err, &answer) && (code == codes.Unavailable || code == codes.Canceled)
+}
+
+// maintenance is the client's own over the connection that it has: for each
+// call, clientv3 would make another one.
+func (c *client) maintenance() clientv3.Maintenance {
+	return clientv3.NewMaintenanceFromMaintenanceClient(clientv3.RetryMaintenanceClient(c.Client, c.ActiveConnection()), c.Client)
+}
+
+// connect makes the link's client.
+func (a *access) connect(ctx context.Context, endpoint string, l *link) error {
+	// The client outlives ctx if it is kept; until it is made, ctx may break it off.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	l.end = end
+	stop := context.AfterFunc(ctx, end)
 	var err error
-	c.Client, err = clientv3.New(clientv3.Config{
+	l.client, err = clientv3.New(clientv3.Config{
 		Endpoints:       []string{endpoint},
-		Context:         c.life,
+		Context:         life,
 		DialTimeout:     a.patience, // bounds only the login
 		TLS:             a.tls,
 		Username:        a.look.Cluster.Auth.Username,
 		Password:        a.password,
 		Logger:          zap.NewNop(),
 		MaxUnaryRetries: 1, // who calls decides about another try
-		DialOptions:     []grpc.DialOption{grpc.WithContextDialer(dial)},
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			conn, err := a.dial(ctx, addr)
+			l.dialled(err)
+			return conn, err
+		})},
 	})
-	if err != nil {
-		c.end()
-		return nil, c.explain(err)
+	if !stop() && err == nil {
+		err = ctx.Err()
 	}
-	return c, nil
+	if err != nil {
+		end()
+		return l.explain(err)
+	}
+	return nil
 }
 
 // explain makes a dialError of the error of a request where nothing ever
 // connected, because that proves that the request was not sent. Once there was a
 // connection, a later failure to dial proves nothing of the sort.
-func (c *client) explain(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case err == nil || c.connected:
-		return err
-	case c.failed != nil:
-		return &dialError{c.failed}
-	}
-	return &dialError{err}
-}
+func (c *client) explain(err error) error { return c.link.explain(err) }
 
-// close ends the client. What Close returns is the end of its context, which is
-// no news.
+// close gives the client back.
 func (c *client) close() {
-	_ = c.Close()
 	c.end()
+	c.links.give(c.link)
 }
 
 // dialError says that an endpoint was never connected to, so that nothing was

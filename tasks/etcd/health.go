@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/world"
 )
@@ -273,13 +275,12 @@ func (a *access) hashOf(ctx context.Context, m world.Member, revision int64) (ha
 	}
 	err := errors.New("has no client URL")
 	for _, u := range m.ClientURLs {
-		var c *client
-		if c, err = a.open(ctx, u); err != nil {
-			continue
-		}
-		r, hashErr := c.HashKV(c.life, u, revision)
-		c.close()
-		if err = c.explain(hashErr); err == nil {
+		var r *clientv3.HashKVResponse
+		err = a.read(ctx, u, func(c *client) (err error) {
+			r, err = c.maintenance().HashKV(c.life, u, revision)
+			return err
+		})
+		if err == nil {
 			return hashed{r.Hash, r.CompactRevision}, nil
 		}
 	}

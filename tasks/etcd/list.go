@@ -34,22 +34,20 @@ func (a *access) sight(ctx context.Context) <-chan sighting {
 	seen := make(chan sighting, 2*len(a.endpoints))
 	var wg sync.WaitGroup
 	for _, endpoint := range a.endpoints {
-		wg.Go(func() {
-			c, err := a.open(ctx, endpoint)
-			if err != nil {
-				seen <- sighting{endpoint: endpoint, err: err}
-				return
-			}
-			defer c.close()
-			var both sync.WaitGroup
-			both.Go(func() {
-				list, err := c.MemberList(c.life, clientv3.WithSerializable())
-				seen <- sighting{endpoint: endpoint, list: list, err: c.explain(err)}
+		for _, linear := range []bool{false, true} {
+			wg.Go(func() {
+				s := sighting{endpoint: endpoint, linear: linear}
+				s.err = a.read(ctx, endpoint, func(c *client) (err error) {
+					if linear {
+						s.list, err = c.agreedList()
+					} else {
+						s.list, err = c.MemberList(c.life, clientv3.WithSerializable())
+					}
+					return err
+				})
+				seen <- s
 			})
-			list, err := c.agreedList()
-			seen <- sighting{endpoint: endpoint, linear: true, list: list, err: c.explain(err)}
-			both.Wait()
-		})
+		}
 	}
 	go func() {
 		wg.Wait()

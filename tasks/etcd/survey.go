@@ -171,11 +171,6 @@ func (a *access) probe(ctx context.Context, m listed, clusterID uint64) *found {
 // ask asks for the status and for a read: linearizable of a voter, and of what
 // it has of a learner, which serves no other.
 func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID uint64) *found {
-	c, err := a.open(ctx, endpoint)
-	if err != nil {
-		return &found{why: reason(err), mute: mute(err)}
-	}
-	defer c.close()
 	f := &found{}
 	var wg sync.WaitGroup
 	var readErr error
@@ -184,13 +179,19 @@ func (a *access) ask(ctx context.Context, endpoint string, m listed, clusterID u
 		if m.Learner {
 			opts = append(opts, clientv3.WithSerializable())
 		}
-		f.read, readErr = c.Get(c.life, "health", append(opts, clientv3.WithKeysOnly())...)
+		readErr = a.read(ctx, endpoint, func(c *client) (err error) {
+			f.read, err = c.Get(c.life, "health", append(opts, clientv3.WithKeysOnly())...)
+			return err
+		})
 	})
-	status, err := c.Status(c.life, endpoint)
+	var status *clientv3.StatusResponse
+	err := a.read(ctx, endpoint, func(c *client) (err error) {
+		status, err = c.maintenance().Status(c.life, endpoint)
+		return err
+	})
 	wg.Wait()
 	switch {
 	case err != nil:
-		err = c.explain(err)
 		f.why, f.mute = reason(err), mute(err)
 	case status.Header.ClusterId != clusterID:
 		f.why = fmt.Sprintf("%s belongs to another cluster, %s", endpoint, hexID(status.Header.ClusterId))
