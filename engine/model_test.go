@@ -215,7 +215,8 @@ var (
 		Message   string `play:"error_message,required"`
 	}, struct{}, struct{}]{Name: "assert", Doc: "Holds.", Effect: Control, Where: Controller, Role: Assert})
 	confirmType = Define(Spec[struct {
-		Message string `play:"message,required"`
+		Message string  `play:"message,required"`
+		Typed   *string `play:"typed"`
 	}, struct{}, struct {
 		By string `play:"answered_by"`
 	}]{Name: "confirm", Doc: "Asks.", Effect: Control, Where: Controller, Role: Confirm})

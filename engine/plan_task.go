@@ -154,6 +154,11 @@ func (w *planWalk) byRole(ctx context.Context, t *Task, e *Entry, s *Scope, host
 		if msg, _ := e.Args.GetAttr("message").Unmark(); msg.IsKnown() && !msg.IsNull() {
 			e.Summary = oneLine(msg.AsString())
 		}
+		if typed, _ := e.Args.GetAttr("typed").Unmark(); !typed.IsKnown() {
+			e.Details = append(e.Details, Detail{Name: "to be typed", Value: "known during the run"})
+		} else if !typed.IsNull() {
+			e.Details = append(e.Details, Detail{Name: "to be typed", Value: typed.AsString()})
+		}
 		w.plan.Entries = append(w.plan.Entries, *e)
 		return withStatus(predictable(t), OK), nil
 	case Calls:

@@ -323,7 +323,7 @@ func (x *taskRun) inDoubt(ctx context.Context) error {
 // run once more.
 func (x *taskRun) askAgain(ctx context.Context) error {
 	question := fmt.Sprintf("%s was begun and its end is not recorded. Whether it took effect cannot be seen. Run it once more?", x.address)
-	a, err := x.ask(ctx, x.address+" again", question)
+	a, err := x.ask(ctx, x.address+" again", Question{Address: x.address, Text: question})
 	if errors.Is(err, ErrState) {
 		return err
 	}

@@ -385,7 +385,7 @@ func TestEffectThatNobodyCanSee(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b, p := begin(t)
 			if tc.ask != nil {
-				b.env.Ask = func(context.Context, string, string) (string, bool, error) { return tc.ask() }
+				b.env.Ask = func(context.Context, Question) (string, bool, error) { return tc.ask() }
 			}
 			wantCode(t, b.resume(p), tc.code)
 			want(t, "effects", b.effects("one", "undone"), tc.effects)

@@ -36,9 +36,19 @@ type Env struct {
 	Emit func(Event)
 	// Ask puts a question to the operator and returns what was typed, and
 	// whether it means yes. An error stops the run.
-	Ask func(ctx context.Context, address, question string) (answer string, yes bool, err error)
+	Ask func(ctx context.Context, q Question) (answer string, yes bool, err error)
 	// Now is the clock of events and of the journal; nothing is decided by it.
 	Now func() time.Time
+}
+
+// Question is what the operator is asked.
+type Question struct {
+	Address string // of the task
+	Text    string
+	// Typed is the text that has to be typed, exactly, for the answer to mean yes;
+	// "" for an ordinary question. Nothing that answers questions wholesale may
+	// answer one with such a text.
+	Typed string
 }
 
 // NewIdentity is the identity of a run that starts now: its ID is the moment in

@@ -89,17 +89,28 @@ func (x *taskRun) assert() (cty.Value, error) {
 
 // confirm asks the operator. A yes that an earlier process has recorded holds.
 func (x *taskRun) confirm(ctx context.Context) (cty.Value, error) {
-	message := x.plain.GetAttr("message").AsString()
+	message, typed := x.plain.GetAttr("message").AsString(), ""
+	if v := x.plain.GetAttr("typed"); !v.IsNull() {
+		typed = v.AsString()
+	}
 	x.start(Planned{Summary: oneLine(message)})
-	question := x.scrub.String(message)
+	q := Question{Address: x.address, Text: x.scrub.String(message), Typed: typed}
 	a, known := x.fold.answers[x.address]
-	if !known || a.Question != question || !a.Yes {
+	if !known || a.Question != q.Text || !a.Yes || typed != "" && a.Answer != typed {
 		var err error
-		if a, err = x.ask(ctx, x.address, question); err != nil {
+		if a, err = x.ask(ctx, x.address, q); err != nil {
 			return cty.NilVal, err
 		}
+		if a.Yes && typed != "" {
+			if err := x.override(fmt.Sprintf("%s: %q was typed", x.address, typed)); err != nil {
+				return cty.NilVal, err
+			}
+		}
 	}
-	if !a.Yes {
+	switch {
+	case !a.Yes && typed != "":
+		return cty.NilVal, fmt.Errorf("%w: %s did not type %q", ErrInterrupted, a.By, typed)
+	case !a.Yes:
 		return cty.NilVal, fmt.Errorf("%w: %s answered no", ErrInterrupted, a.By)
 	}
 	attrs := map[string]cty.Value{}
@@ -111,16 +122,16 @@ func (x *taskRun) confirm(ctx context.Context) (cty.Value, error) {
 }
 
 // ask puts a question to the operator and records the answer under key.
-func (x *taskRun) ask(ctx context.Context, key, question string) (answerLine, error) {
+func (x *taskRun) ask(ctx context.Context, key string, q Question) (answerLine, error) {
 	if x.env.Ask == nil {
-		return answerLine{}, fmt.Errorf("nobody is there to be asked: %s", question)
+		return answerLine{}, fmt.Errorf("nobody is there to be asked: %s", q.Text)
 	}
-	answer, yes, err := x.env.Ask(ctx, x.address, question)
+	answer, yes, err := x.env.Ask(ctx, q)
 	if err != nil {
 		return answerLine{}, err
 	}
 	a := answerLine{
-		T: "answer", Task: key, Question: question, Answer: x.scrub.String(answer),
+		T: "answer", Task: key, Question: q.Text, Answer: x.scrub.String(answer),
 		Yes: yes, By: x.by, At: x.env.now(),
 	}
 	return a, x.record(a)

@@ -386,7 +386,7 @@ func TestAssertAndConfirm(t *testing.T) {
 	b := newBench(t)
 	asked := 0
 	answer := false
-	b.env.Ask = func(_ context.Context, _, question string) (string, bool, error) {
+	b.env.Ask = func(context.Context, Question) (string, bool, error) {
 		asked++
 		return "x", answer, nil
 	}
@@ -412,5 +412,41 @@ func TestAssertAndConfirm(t *testing.T) {
 	want(t, "assertion", d.Code+" "+d.Detail+" "+d.Values[0].Name+" "+d.In, `EP4001 There is one. task.n task "assert" "none"`)
 	if plan.ExitCode() != ExitFailed || len(plan.Entries) != 1 {
 		t.Errorf("got exit code %d and %d entries", plan.ExitCode(), len(plan.Entries))
+	}
+}
+
+// What has to be typed is asked for again until it was, and is on record as an
+// override.
+func TestConfirmTyped(t *testing.T) {
+	b := newBench(t)
+	typed, asked := "yes", 0
+	b.env.Ask = func(_ context.Context, q Question) (string, bool, error) {
+		asked++
+		return typed, typed == q.Typed, nil
+	}
+	fail := "one"
+	b.failing(&fail)
+	p := b.program(&Phase{Tasks: []*Task{
+		task(confirmType, "sure", map[string]Expr{"message": str("Sure?"), "typed": str("lose 7")}), b.add("one", "one"),
+	}})
+	if o := b.run(p); ExitCode(o.Err) != ExitInterrupted || !strings.Contains(o.Err.Error(), `did not type "lose 7"`) {
+		t.Fatalf("got %v", o.Err)
+	}
+	typed = "lose 7"
+	wantCode(t, b.resume(p), ExitFailed)
+	fail = ""
+	wantCode(t, b.resume(p), ExitOK)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+	if got := b.record().Overrides; len(got) != 1 || !strings.Contains(got[0], `task.sure: "lose 7" was typed`) {
+		t.Errorf("overrides: %q", got)
+	}
+	plan, err := MakePlan(context.Background(), p, b.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := plan.Entries[0].Details; len(d) != 1 || d[0].Value != "lose 7" {
+		t.Errorf("planned: %+v", d)
 	}
 }

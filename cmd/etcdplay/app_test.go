@@ -76,7 +76,8 @@ func TestQuestions(t *testing.T) {
 	if ok, err := q.goAhead(ctx); !ok || err != nil {
 		t.Errorf("YES: got %v, %v", ok, err)
 	}
-	if typed, ok, err := q.confirm(ctx, "task.sure", "Stop etcd?"); typed != "demo" || ok || err != nil {
+	ordinary := engine.Question{Address: "task.sure", Text: "Stop etcd?"}
+	if typed, ok, err := q.confirm(ctx, ordinary); typed != "demo" || ok || err != nil {
 		t.Errorf("demo: got %q, %v, %v", typed, ok, err)
 	}
 	if _, err := q.goAhead(ctx); !errors.Is(err, engine.ErrInterrupted) {
@@ -87,8 +88,40 @@ func TestQuestions(t *testing.T) {
 	}
 
 	q = &questions{app: a, yes: true}
-	if typed, ok, err := q.confirm(ctx, "task.sure", "Stop etcd?"); typed != "yes" || !ok || err != nil {
+	if typed, ok, err := q.confirm(ctx, ordinary); typed != "yes" || !ok || err != nil {
 		t.Errorf("--yes: got %q, %v, %v", typed, ok, err)
+	}
+}
+
+// TestTypedQuestions holds that what has to be typed is answered by nothing else.
+func TestTypedQuestions(t *testing.T) {
+	ctx := context.Background()
+	x := engine.Question{Address: "task.sure", Text: "All is lost?", Typed: "lose 7 revisions"}
+	for _, c := range []struct {
+		name  string
+		q     questions
+		typed string
+		ok    bool
+		fails string
+	}{
+		{"typed", questions{}, "lose 7 revisions", true, ""},
+		{"typed, with --yes", questions{yes: true}, "lose 7 revisions", true, ""},
+		{"yes", questions{}, "yes", false, ""},
+		{"almost", questions{}, "lose 70 revisions", false, ""},
+		{"given", questions{given: []string{"x", "lose 7 revisions"}}, "", true, ""},
+		{"another given", questions{given: []string{"lose 8 revisions"}}, "no", false, ""},
+		{"rehearsed", questions{rehearsed: true}, "", true, ""},
+		{"nobody, and --yes", questions{yes: true}, "-", false, `--confirm="lose 7 revisions" does`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, _ := sitting(strings.NewReader(c.typed + "\n"))
+			a.asks = c.typed != "-"
+			c.q.app = a
+			_, ok, err := c.q.confirm(ctx, x)
+			if ok != c.ok || (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("got %v, %v", ok, err)
+			}
+		})
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
@@ -15,6 +17,10 @@ import (
 type questions struct {
 	app *app
 	yes bool // --yes: answer yes without asking
+	// given is the texts of --confirm: what would have to be typed.
+	given []string
+	// rehearsed: nothing is at stake, and what would have to be typed is given.
+	rehearsed bool
 
 	lines chan answer // nil before the first question
 }
@@ -62,13 +68,48 @@ func (q *questions) read(from io.Reader) {
 }
 
 // confirm is the question of a task.
-func (q *questions) confirm(ctx context.Context, address, question string) (string, bool, error) {
-	if q.yes {
-		q.app.say("question", address, question+" yes (--yes)")
+func (q *questions) confirm(ctx context.Context, x engine.Question) (string, bool, error) {
+	switch {
+	case x.Typed != "" && slices.Contains(q.given, x.Typed):
+		q.app.say("question", x.Address, fmt.Sprintf("%s %s (--confirm)", x.Text, x.Typed))
+		return x.Typed, true, nil
+	case x.Typed != "" && q.rehearsed:
+		q.app.say("question", x.Address, fmt.Sprintf("%s %s (this is a rehearsal)", x.Text, x.Typed))
+		return x.Typed, true, nil
+	case x.Typed != "" && !q.app.asks:
+		return "", false, errors.New(unconfirmed(x.Address, x.Typed))
+	case x.Typed != "":
+		typed, err := q.ask(ctx, fmt.Sprintf("%s\nTo go on, type %s: ", x.Text, x.Typed))
+		return typed, typed == x.Typed, err
+	case q.yes:
+		q.app.say("question", x.Address, x.Text+" yes (--yes)")
 		return "yes", true, nil
 	}
-	typed, err := q.ask(ctx, question+" Only yes goes on: ")
+	typed, err := q.ask(ctx, x.Text+" Only yes goes on: ")
 	return typed, strings.EqualFold(typed, "yes"), err
+}
+
+// unconfirmed says how a question is answered for which a text has to be typed.
+func unconfirmed(address, typed string) string {
+	return fmt.Sprintf("%s has to be answered by typing %q, and --yes does not answer it; without a terminal, --confirm=%q does", address, typed, typed)
+}
+
+// unanswered is the first question of the plan that nobody would answer: a text
+// would have to be typed, there is no terminal, and it was not given.
+func (q *questions) unanswered(plan *engine.Plan) string {
+	if q.app.asks || q.rehearsed {
+		return ""
+	}
+	for _, e := range plan.Entries {
+		if e.Role != engine.Confirm || e.Skipped || e.Perhaps {
+			continue
+		}
+		v, _ := e.Args.GetAttr("typed").Unmark()
+		if v.IsKnown() && !v.IsNull() && !slices.Contains(q.given, v.AsString()) {
+			return unconfirmed(e.Address, v.AsString())
+		}
+	}
+	return ""
 }
 
 // goAhead is the question before a run.

@@ -166,7 +166,7 @@ func (d *demonstration) replace() error {
 	if !d.app.json {
 		d.app.screen.Print("\n")
 	}
-	return d.app.perform("replace-member", target{inventory: d.sandbox.Inventory(), vars: []string{"failed=" + demoFailed}}, true, false, false)
+	return d.app.perform("replace-member", target{inventory: d.sandbox.Inventory(), vars: []string{"failed=" + demoFailed}}, &questions{app: d.app, yes: true}, false, false)
 }
 
 // prove checks what the demo promises: no key lost, all members equal, the old

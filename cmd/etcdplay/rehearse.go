@@ -109,7 +109,8 @@ func (a *app) rehearse(ref string, t target, wreck, stop []string) (err error) {
 		a.say("rehearsal", "", host+" is stopped.")
 	}
 	t.inventory, t.cluster = s.Inventory(), ""
-	err = a.apart(dir).perform(ref, t, true, false, false)
+	here := a.apart(dir)
+	err = here.perform(ref, t, &questions{app: here, yes: true, rehearsed: true}, false, false)
 	a.say("rehearsal", "", "The rehearsal is over, and its sandbox goes down. Nothing else was touched.")
 	return err
 }

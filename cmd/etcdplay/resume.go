@@ -52,11 +52,12 @@ closes the run for good, and tells what remains to be done by hand.`,
 // goingOn is the flags of resume and abort.
 type goingOn struct {
 	yes, changes, drift bool
-	vars                []string
+	vars, given         []string
 }
 
 func (g *goingOn) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&g.yes, "yes", false, "answer every ordinary question with yes")
+	cmd.Flags().StringArrayVar(&g.given, "confirm", nil, "the `TEXT` that a question wants to have typed; may be repeated")
 	cmd.Flags().StringArrayVar(&g.vars, "var", nil, "give a sensitive variable again, `NAME=VALUE`")
 }
 
@@ -88,7 +89,7 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 	defer in.release()
 	in.run()
 	op.hosts.takeOver()
-	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes})
+	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes, given: g.given})
 	return a.watch(op, nil, &env, func() engine.Outcome {
 		return do(in.ctx, op.program, env, r, engine.ResumeOptions{
 			StateDir: state, AcceptChanges: g.changes, AcceptDrift: g.drift, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,

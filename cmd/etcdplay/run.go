@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ const dryRun = "DRY RUN: nothing is changed"
 func (a *app) runCommand() *cobra.Command {
 	var t target
 	var yes, dry, drift bool
+	var given []string
 	cmd := &cobra.Command{
 		Use:   "run PLAYBOOK",
 		Short: "plan, show the plan, ask, run",
@@ -33,11 +35,12 @@ a playbook that comes with the program.`,
 				return wrong("With --yes it runs without asking; etcdplay plan shows what it would do.",
 					"There would be a question before anything is done, and stdin is no terminal. Nothing was done.")
 			}
-			return a.perform(args[0], t, yes, dry, drift)
+			return a.perform(args[0], t, &questions{app: a, yes: yes, given: given}, dry, drift)
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "answer every ordinary question with yes")
+	cmd.Flags().StringArrayVar(&given, "confirm", nil, "the `TEXT` that a question wants to have typed; may be repeated")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan and end")
 	cmd.Flags().BoolVar(&drift, "accept-drift", false, "go on where the world is no longer as the plan said")
 	return cmd
@@ -51,7 +54,7 @@ func (a *app) planCommand() *cobra.Command {
 		Args:              takes(1, 1, "one playbook"),
 		ValidArgsFunction: completePlaybooks,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.perform(args[0], t, false, true, false)
+			return a.perform(args[0], t, &questions{app: a}, true, false)
 		},
 	}
 	t.flags(cmd)
@@ -59,7 +62,7 @@ func (a *app) planCommand() *cobra.Command {
 }
 
 // perform plans, shows, and unless dry asks and runs.
-func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
+func (a *app) perform(playbook string, t target, q *questions, dry, drift bool) error {
 	state, err := a.stateDir()
 	if err != nil {
 		return err
@@ -78,7 +81,6 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 	}
 	in := a.catch()
 	defer in.release()
-	q := &questions{app: a, yes: yes}
 	env := a.environment(op, id, q)
 	op.hosts.refuse = in.cancel
 
@@ -104,6 +106,9 @@ func (a *app) perform(playbook string, t target, yes, dry, drift bool) error {
 	}
 	if dry {
 		return nil
+	}
+	if text := q.unanswered(plan); text != "" {
+		return wrong("", "%s. Nothing was done.", strings.ToUpper(text[:1])+text[1:])
 	}
 	if c := plan.Counts; c.Changes+c.Destructive > 0 {
 		ok, err := q.goAhead(in.ctx)
