@@ -128,6 +128,8 @@ func (r planReader) Unit(ctx context.Context, name string) (conn.Unit, error) {
 		if u.ActiveState != "active" {
 			u.ActiveState, u.SubState, u.Result = "active", "running", "success"
 		}
+	case "starting":
+		u.ActiveState, u.SubState, u.Result = "activating", "start", "success"
 	case "stopped":
 		if u.ActiveState != "inactive" && u.ActiveState != "failed" {
 			u.ActiveState, u.SubState, u.MainPID = "inactive", "dead", 0

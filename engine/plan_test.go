@@ -224,8 +224,12 @@ func TestOverlay(t *testing.T) {
 	if infos, err = r.ReadDir(ctx, "/data.old"); err != nil || infos[0].Path != "/data.old/a" {
 		t.Errorf("directory that was moved: got %+v, %v", infos, err)
 	}
-	if u, err := r.Unit(ctx, "u"); err != nil || u.ActiveState != "active" {
-		t.Errorf("unit: got %+v, %v", u, err)
+	// One that has failed is stopped as it is.
+	for state, want := range map[string]string{"started": "active", "starting": "activating", "stopped": "failed"} {
+		h.Units["u"] = state
+		if u, err := r.Unit(ctx, "u"); err != nil || u.ActiveState != want {
+			t.Errorf("unit that is %s: got %+v, %v, want %s", state, u, err, want)
+		}
 	}
 	if u, err := r.Unit(ctx, "other"); err != nil || u.ActiveState != "failed" {
 		t.Errorf("unit: got %+v, %v", u, err)

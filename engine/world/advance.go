@@ -81,9 +81,9 @@ func (w *World) Replace(id string, members []Member) {
 }
 
 // SetUnit records that a task brings a unit of the host into a state: started,
-// stopped or restarted. If it is the cluster's unit, the member on that host
-// starts or stops with it; a member that starts is taken to be healthy, and to
-// publish the name it was given.
+// stopped or restarted, or starting, where nobody waits for it. If it is the
+// cluster's unit, the member on that host starts or stops with it; a member that
+// starts is taken to be healthy, and to publish the name it was given.
 func (w *World) SetUnit(host, unit, state string) {
 	if state == "restarted" {
 		state = "started"
@@ -93,7 +93,7 @@ func (w *World) SetUnit(host, unit, state string) {
 	if m == nil || unit != w.Cluster.Unit {
 		return
 	}
-	if state != "started" {
+	if state != "started" && state != "starting" {
 		m.Health, m.Why, m.Connected = Unhealthy, unit+" is "+state, 0
 		return
 	}

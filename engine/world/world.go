@@ -68,7 +68,7 @@ type Member struct {
 
 // Host is what is known of one host beyond its membership.
 type Host struct {
-	Units map[string]string // unit name to "started" or "stopped"
+	Units map[string]string // unit name to "started", "starting" or "stopped"
 	Files *Files            // what a plan has written, moved and removed; nil if nothing
 }
 

@@ -189,6 +189,9 @@ func TestUnitLaws(t *testing.T) {
 				Already: test.already, Again: test.again,
 				Advanced: func(t testing.TB, w *world.World) {
 					want := map[string]string{"started": "started", "stopped": "stopped", "restarted": "started"}[test.state]
+					if _, ok := test.more["wait"]; ok {
+						want = "starting"
+					}
 					if got := w.Host(b.spare.Name()).Units[test.unit]; got != want {
 						t.Errorf("the model says %q, want %q", got, want)
 					}

@@ -264,5 +264,9 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 }
 
 func advanceUnit(host, _ string, a unitArgs, _ unitResults, w *world.World) {
-	w.SetUnit(host, a.Unit, a.State)
+	state := a.State
+	if state != "stopped" && !a.wait() {
+		state = "starting"
+	}
+	w.SetUnit(host, a.Unit, state)
 }
