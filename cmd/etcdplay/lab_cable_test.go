@@ -105,6 +105,17 @@ func TestLabCableUnknown(t *testing.T) {
 // back after a while.
 func (l *lab) cut(task string, outage time.Duration, pull func(), args ...string) (code int, out string) {
 	l.t.Helper()
+	return l.watch("task_start", task, func() {
+		pull()
+		time.Sleep(outage)
+		l.cables("up")
+	}, args...)
+}
+
+// watch runs the program and meddles, beside it, when it first tells this event
+// of the task. It returns when both are done.
+func (l *lab) watch(event, task string, meddle func(), args ...string) (code int, out string) {
+	l.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := l.command(ctx, append([]string{"--json"}, args...)...)
@@ -117,8 +128,8 @@ func (l *lab) cut(task string, outage time.Duration, pull func(), args ...string
 		l.t.Fatal(err)
 	}
 	var b strings.Builder
-	back := make(chan struct{})
-	begun := false
+	done := make(chan struct{})
+	told := false
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -127,22 +138,20 @@ func (l *lab) cut(task string, outage time.Duration, pull func(), args ...string
 			Type string `json:"type"`
 			Task string `json:"task"`
 		}
-		if json.Unmarshal(lines.Bytes(), &record) != nil || record.Type != "task_start" || record.Task != task || begun {
+		if json.Unmarshal(lines.Bytes(), &record) != nil || record.Type != event || record.Task != task || told {
 			continue
 		}
-		begun = true
+		told = true
 		go func() {
-			defer close(back)
-			pull()
-			time.Sleep(outage)
-			l.cables("up")
+			defer close(done)
+			meddle()
 		}()
 	}
 	_ = cmd.Wait() // the exit code tells
-	if !begun {
-		l.t.Fatalf("%s did not begin\n%s", task, b.String())
+	if !told {
+		l.t.Fatalf("there was no %s of %s\n%s", event, task, b.String())
 	}
-	<-back
+	<-done
 	return cmd.ProcessState.ExitCode(), b.String()
 }
 
