@@ -53,7 +53,7 @@ var house = []room{
 var (
 	tasksMay      = []string{"engine", "engine/conn", "engine/world"}
 	taskLibraries = []string{
-		"github.com/zclconf/go-cty", "go.etcd.io/etcd/", "google.golang.org/grpc", "go.uber.org/zap",
+		"github.com/zclconf/go-cty", "go.etcd.io/etcd/", "google.golang.org/grpc", "google.golang.org/protobuf/encoding/protowire", "go.uber.org/zap",
 		"github.com/coreos/go-systemd/v22", "github.com/hashicorp/go-version",
 	}
 	connLibraries = []string{

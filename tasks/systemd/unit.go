@@ -18,7 +18,7 @@ func Unit() *engine.Type {
 			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
 			"refused where the quorum needs it.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
-		Observe: observeUnit, Plan: planUnit, Guard: guardUnit, Apply: applyUnit,
+		Observe: observeStart, Plan: planUnit, Guard: guardUnit, Apply: applyUnit,
 		Settle: settleUnit, Verify: verifyUnit, Advance: advanceUnit,
 	})
 }
@@ -47,6 +47,8 @@ type unitState struct {
 	NeedReload bool   `json:"need_reload"`
 	Tells      bool   `json:"tells"`  // it is active only once its process has said that it is ready
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
+
+	Data world.Data `json:"data"` // what its member would start with; looked at only where one is to be started
 }
 
 // phase sorts what systemd says of a unit by what it means for a task.
@@ -119,6 +121,16 @@ func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, err
 	return s, err
 }
 
+// observeStart also looks at what a member would start with.
+func observeStart(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
+	s, err := observeUnit(ctx, l, a)
+	if err != nil || !s.Member || a.State == "stopped" || s.is(a) {
+		return s, err
+	}
+	s.Data, err = dataOf(ctx, l)
+	return s, err
+}
+
 func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitResults) {
 	const later = "(known during the run)"
 	name, target := a.Unit, a.State
@@ -153,10 +165,17 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 }
 
 func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdict {
-	if !s.Member || a.State == "started" || a.State == "stopped" && s.is(a) {
+	switch {
+	case !s.Member, s.is(a):
 		return world.Verdict{}
+	case a.State == "started":
+		return w.Cluster.MayStart(host, a.Unit, s.Data)
 	}
-	return w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
+	v := w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
+	if a.State == "restarted" {
+		v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
+	}
+	return v
 }
 
 func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (unitResults, error) {
