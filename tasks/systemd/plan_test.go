@@ -94,6 +94,9 @@ func TestUnitGuard(t *testing.T) {
 	up := unitState{Active: "active", Sub: "running", PID: 7, Member: true}
 	other := up
 	other.Member = false
+	forces := unitState{Active: "inactive", Member: true, Forces: "ETCD_FORCE_NEW_CLUSTER=true"}
+	forcesAndRuns := up
+	forcesAndRuns.Forces = forces.Forces
 	tests := []struct {
 		name string
 		args unitArgs
@@ -110,6 +113,9 @@ func TestUnitGuard(t *testing.T) {
 		{"stop another unit", unitArgs{Unit: "nginx.service", State: "stopped"}, other, cluster(true, true, false), nil},
 		{"stop another unit, of nobody knows whom", unitArgs{Unit: "nginx.service", State: "stopped"}, other, &world.World{}, nil},
 		{"stop what is stopped", unitArgs{Unit: etcd, State: "stopped"}, unitState{Active: "inactive", Member: true}, cluster(true, true, false), nil},
+		{"start what forces a new cluster", unitArgs{Unit: etcd, State: "started"}, forces, cluster(true, true, false), []string{"Q11"}},
+		{"restart it", unitArgs{Unit: etcd, State: "restarted", AllowDowntime: true}, forcesAndRuns, cluster(true, true, true), []string{"Q11"}},
+		{"stop it", unitArgs{Unit: etcd, State: "stopped"}, forcesAndRuns, cluster(true, true, true), nil},
 		{"stop one of nobody knows how many", unitArgs{Unit: etcd, State: "stopped"}, up, &world.World{}, []string{"Q0"}},
 	}
 	for _, test := range tests {

@@ -16,7 +16,7 @@ func Unit() *engine.Type {
 		Name: "systemd_unit",
 		Doc: "Brings a unit into a state: started, stopped or restarted. A unit that systemd keeps restarting after " +
 			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
-			"refused where the quorum needs it.",
+			"refused where the quorum needs it, and starting one whose settings force a new cluster always.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
 		Observe: observeStart, Plan: planUnit, Guard: guardUnit, Apply: applyUnit,
 		Settle: settleUnit, Verify: verifyUnit, Advance: advanceUnit,
@@ -47,6 +47,7 @@ type unitState struct {
 	NeedReload bool   `json:"need_reload"`
 	Tells      bool   `json:"tells"`  // it is active only once its process has said that it is ready
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
+	Forces     string `json:"forces"` // what in its settings would force a new cluster; "" for nothing
 
 	Data world.Data `json:"data"` // what its member would start with; looked at only where one is to be started
 }
@@ -110,7 +111,8 @@ func (s unitState) results(changed bool) unitResults {
 func stateOf(u conn.Unit) unitState {
 	return unitState{
 		Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload,
-		Tells: u.Type == "notify" || u.Type == "notify-reload",
+		Tells:  u.Type == "notify" || u.Type == "notify-reload",
+		Forces: world.ForcesNewCluster(u.Environment, u.ExecStart),
 	}
 }
 
@@ -165,15 +167,19 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 }
 
 func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdict {
+	var v world.Verdict
 	switch {
 	case !s.Member, s.is(a):
-		return world.Verdict{}
-	case a.State == "started":
-		return w.Cluster.MayStart(host, a.Unit, s.Data)
+		return v
+	case a.State != "started":
+		v = w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
 	}
-	v := w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
-	if a.State == "restarted" {
-		v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
+	if a.State == "stopped" {
+		return v
+	}
+	v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
+	if s.Forces != "" {
+		v.Checks = append(v.Checks, world.Unforced(a.Unit, s.Forces))
 	}
 	return v
 }
