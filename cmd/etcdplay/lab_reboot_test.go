@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLabReboot takes the power of the new member's host away after a task and
@@ -39,8 +41,16 @@ func TestLabReboot(t *testing.T) {
 			if code != 0 && code != 1 && code != 3 && code != 5 {
 				t.Fatalf("exit code %d\n%s", code, out)
 			}
+			// What the host has made of itself while nobody looked is refused and put
+			// aside by the rescue, and then the next resume goes through.
+			for n := 0; code != 0 && n < 3; n++ {
+				var more string
+				code, more = l.resume()
+				out += more
+				t.Logf("resumed: exit code %d", code)
+			}
 			if code != 0 {
-				out += l.etcdplay(0, "resume", "--yes")
+				t.Fatalf("exit code %d\n%s", code, out)
 			}
 			l.whole(1, 2, 3)
 			undone := strings.Contains(out, `"task.undo_add: ok"`)
@@ -52,6 +62,16 @@ func TestLabReboot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// resume goes on with the last run.
+func (l *lab) resume() (code int, out string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := l.command(ctx, "--json", "resume", "--yes")
+	text, _ := cmd.CombinedOutput() // the exit code tells
+	return cmd.ProcessState.ExitCode(), string(text)
 }
 
 // reboot takes a host's power away, so that nobody gets a word from it any more,
