@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/tasks/bootstrap"
 	"github.com/etcdplay/etcdplay/tasks/control"
 	"github.com/etcdplay/etcdplay/tasks/etcd"
 	"github.com/etcdplay/etcdplay/tasks/file"
@@ -14,5 +15,5 @@ import (
 
 // Types lists every task type.
 func Types() []*engine.Type {
-	return slices.Concat(etcd.Types(), systemd.Types(), file.Types(), control.Types())
+	return slices.Concat(etcd.Types(), bootstrap.Types(), systemd.Types(), file.Types(), control.Types())
 }

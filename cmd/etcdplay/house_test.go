@@ -36,11 +36,12 @@ var house = []room{
 	{path: "engine/enginetest", ours: []string{"engine", "engine/conn", "engine/world"}, others: []string{"github.com/zclconf/go-cty"}},
 	{path: "engine", ours: []string{"engine/journal", "engine/world", "engine/conn"}, others: []string{"github.com/zclconf/go-cty", "golang.org/x/sys"}},
 	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd"}, tasksMay...), others: append([]string{"go.etcd.io/raft/v3"}, taskLibraries...)},
+	{path: "tasks/bootstrap", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/etcd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/systemd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/file", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/control", ours: tasksMay, others: taskLibraries},
-	{path: "tasks", ours: []string{"engine", "tasks/etcd", "tasks/etcd2", "tasks/systemd", "tasks/file", "tasks/control"}},
+	{path: "tasks", ours: []string{"engine", "tasks/bootstrap", "tasks/etcd", "tasks/etcd2", "tasks/systemd", "tasks/file", "tasks/control"}},
 	{path: "hcl", ours: []string{"engine"}, others: []string{
 		"github.com/hashicorp/hcl/v2", "github.com/hashicorp/go-version", "github.com/zclconf/go-cty",
 		"github.com/agext/levenshtein", "github.com/mitchellh/go-wordwrap", "golang.org/x/text",

@@ -1,0 +1,306 @@
+playbook "bootstrap" {
+  language         = 1
+  required_version = ">= 0.1.0, < 2.0.0"
+  version          = "1.0.0"
+  description      = "Make a new cluster on the hosts that the inventory names as its members."
+}
+
+variable "token" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The initial cluster token. Without it, the inventory's with the ID of this run, which no other cluster has."
+}
+
+variable "etcd" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The path of the etcd program on the hosts, where the unit does not tell which etcd it runs."
+}
+
+variable "set_package_cluster_aside" {
+  type        = bool
+  default     = false
+  description = "Stop and move away the cluster of one that an etcd package has made when it was installed. Only one that has never been used is."
+}
+
+variable "most_members" {
+  type        = number
+  default     = 7
+  description = "Make no larger cluster than this; every member more slows each write down."
+}
+
+variable "form_timeout" {
+  type        = string
+  default     = "3m"
+  description = "How long the members may take to find each other and to be healthy."
+}
+
+locals {
+  size            = length(cluster.members)
+  names           = cluster.members[*].name
+  initial_cluster = etcd::initial_cluster(cluster.members)
+  token           = coalesce(var.token, "${cluster.token}-${run.id}")
+  others          = [for h in values(host) : h if !contains(concat(local.names, ["localhost"]), h.name)]
+
+  # Of a launch that was refused because somebody else was there first, nothing is cleared up.
+  left_alone = "Left alone: "
+}
+
+phase "survey" {
+  description = "What is there: nothing may be, on any host."
+
+  task "assert" "not_too_many" {
+    condition     = local.size <= var.most_members
+    error_message = "There would be ${local.size} members, and most_members is ${var.most_members}."
+  }
+
+  task "assert" "names_differ" {
+    locked        = true
+    condition     = length(distinct(cluster.members[*].member.name)) == local.size && length(distinct(flatten(cluster.members[*].member.peer_urls))) == length(flatten(cluster.members[*].member.peer_urls))
+    error_message = "Two members have the same name or the same peer URL: ${local.initial_cluster}. Give each host of the inventory its own."
+  }
+
+  task "etcd_host" "hosts" {
+    on_each            = cluster.members
+    parallel           = local.size
+    listen_peer_urls   = target.member.listen_peer_urls
+    listen_client_urls = target.member.listen_client_urls
+    etcd               = var.etcd
+  }
+
+  # A cluster that has lost these hosts may live on elsewhere.
+  task "etcd_peers" "elsewhere" {
+    urls = flatten(local.others[*].member.peer_urls)
+  }
+
+  task "assert" "no_cluster_elsewhere" {
+    locked        = true
+    condition     = length(task.elsewhere.clusters) == 0
+    error_message = "There is a cluster already: ${join("; ", task.elsewhere.answering)}. A second one with its addresses would tear it apart (Q17). If it is another cluster, take its hosts out of this inventory."
+  }
+
+  task "assert" "nothing_there" {
+    locked        = true
+    condition     = alltrue([for name, r in task.hosts : r.ready || r.untouched && var.set_package_cluster_aside])
+    error_message = "No cluster is made over what is there (Q17). ${join(" ", [for name, r in task.hosts : "${name}: ${join("; ", r.why)}.${r.untouched ? " It is the unused cluster of an etcd package: with set_package_cluster_aside = true it is moved away." : ""}" if !r.ready && !(r.untouched && var.set_package_cluster_aside)])}"
+  }
+
+  task "assert" "one_version" {
+    condition     = length(distinct([for name, r in task.hosts : r.version])) == 1
+    error_message = "The hosts have different versions of etcd: ${join(", ", [for name, r in task.hosts : "${name} ${r.version}"])}. Install one."
+  }
+
+  task "confirm" "even" {
+    when    = local.size % 2 == 0
+    message = "${local.size} members survive the failure of ${etcd::tolerance(local.size)}, as ${local.size - 1} would, and agree by ${etcd::quorum(local.size)} instead of ${etcd::quorum(local.size - 1)}. Make so many?"
+  }
+}
+
+phase "clear" {
+  description = "Move the unused cluster of an etcd package away."
+  when        = var.set_package_cluster_aside
+
+  task "systemd_unit" "stop_package" {
+    on_each        = cluster.members
+    when           = task.hosts[target.name].untouched
+    unit           = cluster.unit
+    state          = "stopped"
+    allow_downtime = true
+  }
+
+  task "move" "package_data" {
+    on_each    = cluster.members
+    when       = task.stop_package[target.name].status == "ok"
+    from       = cluster.data_dir
+    to         = "${cluster.data_dir}.package-${run.id}"
+    missing_ok = true
+  }
+}
+
+phase "form" {
+  description = "Configure all members, start them side by side, and wait until they have found each other."
+
+  # A moment before anything is changed, and again if the run was interrupted.
+  task "etcd_host" "clean" {
+    on_each            = cluster.members
+    parallel           = local.size
+    listen_peer_urls   = target.member.listen_peer_urls
+    listen_client_urls = target.member.listen_client_urls
+    etcd               = var.etcd
+  }
+
+  task "assert" "all_clean" {
+    locked        = true
+    condition     = alltrue([for name, r in task.clean : r.ready])
+    error_message = "Somebody was here meanwhile. ${join(" ", [for name, r in task.clean : "${name}: ${join("; ", r.why)}." if !r.ready])}"
+  }
+
+  task "directory" "data_dir" {
+    on_each = cluster.members
+    path    = cluster.data_dir
+    mode    = "0700"
+    owner   = cluster.user
+    group   = cluster.group
+  }
+
+  task "systemd_dropin" "begin_new" {
+    on_each = cluster.members
+    unit    = cluster.unit
+    name    = cluster.dropin
+    content = templatefile("templates/etcd-member.conf.tmpl", {
+      name                  = target.member.name
+      member                = target.member
+      initial_cluster       = local.initial_cluster
+      initial_cluster_state = "new"
+      token                 = local.token
+    })
+  }
+
+  # A member says that it is ready once there is a quorum, so none is waited for.
+  task "systemd_unit" "launch" {
+    on_each  = cluster.members
+    parallel = local.size
+    unit     = cluster.unit
+    state    = "started"
+    wait     = false
+
+    precondition {
+      condition     = task.clean[target.name].ready
+      error_message = "${local.left_alone}${target.name} is not as it was when this run configured it. ${join("; ", task.clean[target.name].why)}."
+    }
+  }
+
+  task "systemd_unit" "up" {
+    on_each  = cluster.members
+    parallel = local.size
+    unit     = cluster.unit
+    state    = "started"
+    timeout  = var.form_timeout
+  }
+
+  task "etcd_health" "formed" {
+    hash    = true
+    timeout = var.form_timeout
+
+    retry {
+      attempts     = 1000
+      interval     = "50ms"
+      backoff      = 2
+      max_interval = "2s"
+      until        = self.ok && self.hash_equal
+    }
+
+    postcondition {
+      condition     = self.ok && self.hash_equal
+      error_message = "The members have not formed one healthy cluster; not healthy: ${join(", ", self.unhealthy)}."
+    }
+  }
+
+  task "etcd_members" "members" {
+    postcondition {
+      condition     = self.initial_cluster == local.initial_cluster
+      error_message = "The cluster has the members ${self.initial_cluster}, and they were to be ${local.initial_cluster}."
+    }
+  }
+
+  rescue {
+    task "systemd_journal" "why" {
+      on_each = cluster.members
+      when    = contains(keys(task.launch), target.name)
+      unit    = cluster.unit
+      lines   = 50
+    }
+
+    # If it has a quorum, and somebody has written into it, it is his.
+    task "etcd_health" "in_use" {
+      when = length(task.launch) > 0
+    }
+
+    task "systemd_unit" "stop_all" {
+      on_each        = cluster.members
+      parallel       = local.size
+      when           = contains(keys(task.launch), target.name) && task.launch[target.name].status != "skipped" && !startswith(error.message, local.left_alone) && coalesce(task.in_use.revision, 0) <= 1
+      unit           = cluster.unit
+      state          = "stopped"
+      allow_downtime = true
+    }
+
+    # Half-made data would keep the next attempt from beginning. Each start has an ID of its own.
+    task "move" "half_made" {
+      on_each    = cluster.members
+      when       = task.stop_all[target.name].status == "ok" && task.stop_all[target.name].invocation_id != ""
+      from       = cluster.data_dir
+      to         = "${cluster.data_dir}.half-made-${run.id}-${substr(task.stop_all[target.name].invocation_id, 0, 8)}"
+      missing_ok = true
+    }
+  }
+}
+
+phase "settle" {
+  description = "Take \"new\" out of every configuration: a member that loses its data must not begin another cluster."
+
+  task "systemd_dropin" "existing" {
+    on_each = cluster.members
+    unit    = cluster.unit
+    name    = cluster.dropin
+    content = templatefile("templates/etcd-member.conf.tmpl", {
+      name                  = target.member.name
+      member                = target.member
+      initial_cluster       = local.initial_cluster
+      initial_cluster_state = "existing"
+      token                 = local.token
+    })
+  }
+}
+
+phase "prove" {
+  description = "Every member healthy, on one version, with the same data."
+
+  task "etcd_health" "proof" {
+    hash    = true
+    timeout = var.form_timeout
+
+    retry {
+      attempts     = 1000
+      interval     = "50ms"
+      backoff      = 2
+      max_interval = "2s"
+      until        = self.ok && self.hash_equal
+    }
+
+    postcondition {
+      condition     = self.ok && length(self.healthy) == local.size
+      error_message = "Not healthy: ${join(", ", self.unhealthy)}."
+    }
+
+    postcondition {
+      condition     = self.hash_equal
+      error_message = "The members hold different data (HashKV). Do not write."
+    }
+
+    postcondition {
+      condition     = length(self.versions) == 1
+      error_message = "The members run different versions: ${join(", ", self.versions)}."
+    }
+  }
+}
+
+output "token" {
+  value       = local.token
+  description = "The initial cluster token, as the members have it."
+}
+
+output "members" {
+  value = local.size
+}
+
+output "tolerates" {
+  value       = etcd::tolerance(local.size)
+  description = "How many members may fail without the cluster stopping."
+}
+
+output "endpoints" {
+  value = cluster.endpoints
+}
