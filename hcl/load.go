@@ -15,7 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/zclconf/go-cty/cty/function"
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/check"
@@ -36,11 +36,11 @@ type Options struct {
 // Playbook is a loaded playbook, with those it calls.
 type Playbook struct {
 	*check.Playbook
-	callees   map[*syntax.Task]*Playbook
-	functions map[string]function.Function
-	shared    *shared
-	digest    string // of this playbook and of those it calls
-	valid     bool   // there were no errors
+	callees map[*syntax.Task]*Playbook
+	folders map[*syntax.File]*check.Folder
+	shared  *shared
+	digest  string // of this playbook, of those it extends and of those it calls
+	valid   bool   // there were no errors
 }
 
 // shared is what a playbook has in common with those it calls.
@@ -143,23 +143,18 @@ func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engin
 	if decoded == nil {
 		return nil, found
 	}
-	dir := filepath.Dir(path)
 	p := &Playbook{
-		callees:   map[*syntax.Task]*Playbook{},
-		functions: eval.Table(s.templates, dir),
-		shared:    s,
+		callees: map[*syntax.Task]*Playbook{},
+		folders: map[*syntax.File]*check.Folder{file: s.folder(file)},
+		shared:  s,
 	}
 	found = append(found, s.calls(p, decoded, append(stack, filepath.Clean(path)))...)
 	in := check.Input{
-		Playbook:  decoded,
-		Types:     s.types,
-		Faulty:    found.HasErrors(),
-		Functions: p.functions,
-		Callees:   map[*syntax.Task]*check.Playbook{},
-		Template: func(name string) error {
-			_, err := s.templates.Load(dir, name)
-			return err
-		},
+		Playbook: decoded,
+		Types:    s.types,
+		Faulty:   found.HasErrors(),
+		Folders:  p.folders,
+		Callees:  map[*syntax.Task]*check.Playbook{},
 	}
 	for t, callee := range p.callees {
 		in.Callees[t] = callee.Playbook
@@ -168,6 +163,18 @@ func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engin
 	p.Playbook = checked
 	p.digest = p.digests(file)
 	return p, diag.Sort(append(found, more...))
+}
+
+// folder is what depends on where a file lies.
+func (s *shared) folder(file *syntax.File) *check.Folder {
+	dir := filepath.Dir(file.Name)
+	return &check.Folder{
+		Functions: &hcl.EvalContext{Functions: eval.Table(s.templates, dir)},
+		Template: func(name string) error {
+			_, err := s.templates.Load(dir, name)
+			return err
+		},
+	}
 }
 
 // digests is over the tokens of the playbook and of those it calls, in their order.

@@ -20,10 +20,9 @@ import (
 // world is what the names of one bound playbook are, as far as no task has to
 // run for it. It may be used by several goroutines.
 type world struct {
-	p         *Playbook
-	functions *hcl.EvalContext
-	vars      map[string]cty.Value
-	whole     map[string]cty.Value // host, group, cluster, localhost, path, run
+	p     *Playbook
+	vars  map[string]cty.Value
+	whole map[string]cty.Value // host, group, cluster, localhost, run
 
 	mu     sync.Mutex
 	locals map[string]cty.Value // of locals that depend on no task and not on the run
@@ -32,17 +31,15 @@ type world struct {
 
 func (p *Playbook) world(names map[string]cty.Value, vars map[string]cty.Value) *world {
 	w := &world{
-		p:         p,
-		functions: &hcl.EvalContext{Functions: p.functions},
-		vars:      vars,
-		whole:     map[string]cty.Value{},
-		locals:    map[string]cty.Value{},
-		still:     map[string]bool{},
+		p:      p,
+		vars:   vars,
+		whole:  map[string]cty.Value{},
+		locals: map[string]cty.Value{},
+		still:  map[string]bool{},
 	}
 	for n, v := range names {
 		w.whole[n] = v
 	}
-	w.whole["path"] = cty.ObjectVal(map[string]cty.Value{"playbook": cty.StringVal(directory(p.File.Name))})
 	return w
 }
 
@@ -54,10 +51,17 @@ func runValue(id engine.Identity) cty.Value {
 	})
 }
 
-// view is a world together with what has come of the tasks so far.
+// view is a world together with what has come of the tasks so far, seen from one
+// file.
 type view struct {
 	*world
-	s *engine.Scope
+	file *syntax.File
+	s    *engine.Scope
+}
+
+// context is what an expression with these references is evaluated in.
+func (v view) context(refs []scope.Reference) (*hcl.EvalContext, hcl.Diagnostics) {
+	return scope.Context(v.p.folders[v.file].Functions, refs, v)
 }
 
 func (v view) Named(root, name string) (cty.Value, hcl.Diagnostics) {
@@ -96,7 +100,7 @@ func (v view) local(name string) (cty.Value, hcl.Diagnostics) {
 			return val, nil
 		}
 	}
-	ctx, found := scope.Context(v.functions, scope.References(x.Expression), v)
+	ctx, found := view{world: v.world, file: x.File, s: v.s}.context(scope.References(x.Expression))
 	val, more := eval.Evaluate(x.Expression, ctx)
 	found = append(found, more...)
 	if found.HasErrors() {
@@ -155,6 +159,9 @@ func (v view) Whole(root string) cty.Value {
 			return val
 		}
 	}
+	if root == "path" {
+		return cty.ObjectVal(map[string]cty.Value{"playbook": cty.StringVal(directory(v.file.Name))})
+	}
 	if val, ok := v.whole[root]; ok {
 		return val
 	}
@@ -198,7 +205,7 @@ func (e *expr) Eval(s *engine.Scope) (cty.Value, engine.Diagnostics) {
 
 // value is what the expression yields, before its place has its say.
 func (e *expr) value(s *engine.Scope) (cty.Value, engine.Diagnostics) {
-	ctx, found := scope.Context(e.w.functions, e.refs, view{world: e.w, s: s})
+	ctx, found := view{world: e.w, file: e.x.File, s: s}.context(e.refs)
 	if found.HasErrors() {
 		return cty.DynamicVal, check.Findings(found, e.x.Place)
 	}
@@ -273,8 +280,8 @@ func (f *finder) follow(refs []scope.Reference) {
 }
 
 func (e *expr) Values(s *engine.Scope) []engine.NamedValue {
-	ctx, _ := scope.Context(e.w.functions, e.refs, view{world: e.w, s: s})
-	src := e.w.p.File.Source
+	ctx, _ := view{world: e.w, file: e.x.File, s: s}.context(e.refs)
+	src := e.x.File.Source
 	var values []engine.NamedValue
 	seen := map[string]bool{}
 	for _, x := range scope.Mentions(e.x.Expression) {

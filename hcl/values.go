@@ -171,7 +171,7 @@ func (a *assigner) constant(x hclsyntax.Expression) (cty.Value, engine.Diagnosti
 		}
 	}
 	ctx := &hcl.EvalContext{
-		Functions: a.p.functions,
+		Functions: a.p.folders[a.p.File].Functions.Functions,
 		Variables: map[string]cty.Value{"host": a.names["host"], "group": a.names["group"], "cluster": a.names["cluster"]},
 	}
 	v, found := eval.Evaluate(x, ctx)

@@ -26,7 +26,7 @@ func With(x *syntax.Expr) (items []*syntax.Expr, ok bool) {
 			}
 			name = v.AsString()
 		}
-		items = append(items, &syntax.Expr{Expression: i.ValueExpr, Name: name, NameRange: i.KeyExpr.Range(), Place: x.Place})
+		items = append(items, &syntax.Expr{Expression: i.ValueExpr, File: x.File, Name: name, NameRange: i.KeyExpr.Range(), Place: x.Place})
 	}
 	return items, true
 }
@@ -43,7 +43,7 @@ func (c *checker) call(t *Task, at site) {
 		for _, i := range items {
 			v, good := c.value(i, at, Want{})
 			if given[i.Name] {
-				c.add(diag.New(diag.DuplicateName, "Value given twice", i.NameRange, t.Place, "%q has a value already. Keep one of the two.", i.Name))
+				c.add(diag.New(diag.DuplicateName, "Value given twice", i.NameRange, i.Place, "%q has a value already. Keep one of the two.", i.Name))
 				continue
 			}
 			given[i.Name] = true
@@ -65,7 +65,7 @@ func (c *checker) passed(t *Task, i *syntax.Expr, v cty.Value, good bool) {
 		for _, v := range callee.Variables {
 			names = append(names, v.Name)
 		}
-		c.add(diag.New(diag.CallUnknown, "Undeclared variable", i.NameRange, t.Place,
+		c.add(diag.New(diag.CallUnknown, "Undeclared variable", i.NameRange, i.Place,
 			"%s declares no variable %q.%s", callee.File.Name, i.Name, diag.DidYouMean(i.Name, names)))
 		return
 	}
@@ -73,8 +73,8 @@ func (c *checker) passed(t *Task, i *syntax.Expr, v cty.Value, good bool) {
 		return
 	}
 	if _, err := Assign(variable, v); err != nil {
-		c.add(diag.New(diag.VariableValue, "Unsuitable value for variable", i.Range(), t.Place, "%s (declared at %s line %d)",
-			err.Error(), callee.File.Name, variable.Range.Start.Line))
+		c.add(diag.New(diag.VariableValue, "Unsuitable value for variable", i.Range(), i.Place, "%s (declared at %s line %d)",
+			err.Error(), variable.Range.Filename, variable.Range.Start.Line))
 	}
 }
 
@@ -98,7 +98,7 @@ func (c *checker) computedWith(t *Task, x *syntax.Expr, at site) {
 	}
 	ty := v.Type()
 	if !ty.IsObjectType() {
-		c.add(diag.New(diag.CallUnknown, "Values not known", x.Range(), t.Place,
+		c.add(diag.New(diag.CallUnknown, "Values not known", x.Range(), x.Place,
 			"Which variables get a value has to be known before anything runs. Write with = { NAME = ... }."))
 		return
 	}
@@ -109,7 +109,7 @@ func (c *checker) computedWith(t *Task, x *syntax.Expr, at site) {
 		if plain, marks := v.Unmark(); plain.IsKnown() && !plain.IsNull() {
 			value = plain.GetAttr(name).WithMarks(marks)
 		}
-		c.passed(t, &syntax.Expr{Expression: x.Expression, Name: name, NameRange: x.Range(), Place: x.Place}, value, true)
+		c.passed(t, &syntax.Expr{Expression: x.Expression, File: x.File, Name: name, NameRange: x.Range(), Place: x.Place}, value, true)
 	}
 	c.missing(t, given)
 }

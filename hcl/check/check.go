@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/diag"
@@ -20,14 +19,22 @@ import (
 
 // Input is what a playbook is checked with.
 type Input struct {
-	Playbook  *syntax.Playbook
-	Types     *Types
-	Functions map[string]function.Function // for the folder of the playbook's file
+	Playbook *syntax.Playbook
+	Types    *Types
+	// Folders has, for every file that an expression of the playbook stands in,
+	// what is relative to the folder of that file.
+	Folders map[*syntax.File]*Folder
 	// Callees are the playbooks called by tasks, checked before. A task that is
 	// absent could not be followed, which has been found elsewhere.
 	Callees map[*syntax.Task]*Playbook
 	// Faulty tells that there are errors already.
 	Faulty bool
+}
+
+// Folder is what depends on where a file lies.
+type Folder struct {
+	// Functions holds the functions that expressions can call; it has no variables.
+	Functions *hcl.EvalContext
 	// Template reads and checks a template file by the path that an author
 	// writes. Nil leaves templates unchecked.
 	Template func(name string) error
@@ -99,8 +106,7 @@ func (p *Playbook) Local(name string) *syntax.Expr {
 // it declares even where there are findings.
 func Check(in Input) (*Playbook, engine.Diagnostics) {
 	c := &checker{
-		Input:     in,
-		functions: &hcl.EvalContext{Functions: in.Functions},
+		Input: in,
 		out: &Playbook{
 			Playbook:  in.Playbook,
 			Outputs:   map[string]cty.Value{},
@@ -136,11 +142,10 @@ func Check(in Input) (*Playbook, engine.Diagnostics) {
 
 type checker struct {
 	Input
-	functions *hcl.EvalContext
-	out       *Playbook
-	found     engine.Diagnostics
-	reported  map[report]bool
-	used      map[string]bool // "var.x", "local.y"
+	out      *Playbook
+	found    engine.Diagnostics
+	reported map[report]bool
+	used     map[string]bool // "var.x", "local.y"
 }
 
 // report is the key of a finding that could be made in several ways.
@@ -218,7 +223,7 @@ func (c *checker) output(o *syntax.Output) {
 		return
 	}
 	if sensitive(v) && !o.Sensitive {
-		c.add(diag.New(diag.SecretShown, "Sensitive output", o.Value.Range(), o.Place,
+		c.add(diag.New(diag.SecretShown, "Sensitive output", o.Value.Range(), o.Value.Place,
 			"The value of output %q is sensitive, and outputs are shown. Write sensitive = true in the output block, or leave the secret out.", o.Name))
 	}
 	if o.Sensitive {

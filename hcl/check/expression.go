@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 	if !c.calls(x) || !good {
 		return cty.DynamicVal, false
 	}
-	ctx, _ := scope.Context(c.functions, refs, unknowns{c, at, refs})
+	ctx, _ := scope.Context(c.Folders[x.File].Functions, refs, unknowns{c, at, refs})
 	v, found := eval.Evaluate(x.Expression, ctx)
 	if found.HasErrors() {
 		c.found = append(c.found, Findings(found, x.Place)...)
@@ -169,7 +170,7 @@ func (c *checker) calls(x *syntax.Expr) bool {
 }
 
 func (c *checker) function(x *syntax.Expr, n *hclsyntax.FunctionCallExpr) bool {
-	switch _, ok := c.Functions[n.Name]; {
+	switch _, ok := c.Folders[x.File].Functions.Functions[n.Name]; {
 	case !ok:
 		c.unknownFunction(x, n)
 		return false
@@ -190,10 +191,11 @@ func (c *checker) template(x *syntax.Expr, path hclsyntax.Expression) bool {
 			"The path of a template is a string in quotes: the file is read before anything else is known. For one of several templates write CONDITION ? templatefile(...) : templatefile(...)."))
 		return false
 	}
-	if c.Template == nil {
+	read := c.Folders[x.File].Template
+	if read == nil {
 		return true
 	}
-	if err := c.Template(v.AsString()); err != nil {
+	if err := read(v.AsString()); err != nil {
 		c.add(diag.New(diag.FunctionArgument, "Invalid function argument", path.Range(), x.Place, "Invalid value for \"path\" parameter: %s.", err.Error()))
 		return false
 	}
@@ -205,11 +207,7 @@ func (c *checker) unknownFunction(x *syntax.Expr, n *hclsyntax.FunctionCallExpr)
 	if instead, ok := eval.RefusedFunctions()[n.Name]; ok {
 		detail += " " + instead
 	} else {
-		names := make([]string, 0, len(c.Functions))
-		for name := range c.Functions {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(c.Folders[x.File].Functions.Functions))
 		detail += suggestFunction(n.Name, names)
 	}
 	c.add(diag.New(diag.UnknownFunction, "Unknown function", n.NameRange, x.Place, "%s", detail))

@@ -83,7 +83,7 @@ func inventoryType(root string) cty.Type {
 // unknownName tells that there is no such root, with what was probably meant.
 func (c *checker) unknownName(x *syntax.Expr, r scope.Reference) {
 	whole := r.Traversal.SourceRange()
-	src := c.Playbook.File.Source
+	src := x.File.Source
 	text := string(src[whole.Start.Byte:whole.End.Byte])
 	shell := interpolated(src, whole.Start.Byte) && len(r.Traversal) == 1
 	detail := fmt.Sprintf("There is no %q.", r.Root)

@@ -21,7 +21,7 @@ func (c *checker) shell(x *syntax.Expr, at site) {
 		}
 		return
 	}
-	ctx, _ := scope.Context(c.functions, refs, unknowns{c, at, refs})
+	ctx, _ := scope.Context(c.Folders[x.File].Functions, refs, unknowns{c, at, refs})
 	c.scriptParts(x, x.Expression, ctx)
 }
 

@@ -74,7 +74,7 @@ func (c *checker) place(t *Task) {
 	c.exclusive(t, t.On, t.OnEach, "A task runs on one host (on) or on several (on_each). Take one of the two out.")
 	c.exclusive(t, t.ForEach, t.OnEach, "A task loops over values (for_each) or over hosts (on_each). For both, call a playbook with for_each, and write on_each in it.")
 	if t.Parallel != nil && t.OnEach == nil {
-		c.add(diag.New(diag.NoConnection, "Nothing to run in parallel", t.Parallel.NameRange, t.Place,
+		c.add(diag.New(diag.NoConnection, "Nothing to run in parallel", t.Parallel.NameRange, t.Parallel.Place,
 			"parallel says on how many hosts on_each works at a time, and this task has no on_each."))
 	}
 	if t.Type == nil {
@@ -94,9 +94,9 @@ func (c *checker) place(t *Task) {
 		if _, ok := c.Types.args[t.Type]["via"]; ok {
 			detail = fmt.Sprintf("%s speaks to the cluster and works on no host, so it takes no %s. To speak through a host write via.", t.Task.Type, x.Name)
 		}
-		c.add(diag.New(diag.TakesNoHost, "No host here", x.NameRange, t.Place, "%s", detail))
+		c.add(diag.New(diag.TakesNoHost, "No host here", x.NameRange, x.Place, "%s", detail))
 	case t.Become != nil && !targeted:
-		c.add(diag.New(diag.NoConnection, "No host to become root on", t.Become.NameRange, t.Place,
+		c.add(diag.New(diag.NoConnection, "No host to become root on", t.Become.NameRange, t.Become.Place,
 			"become is about the host that a task works on, and this task has neither on nor on_each."))
 	}
 }
@@ -106,10 +106,10 @@ func (c *checker) exclusive(t *Task, a, b *syntax.Expr, detail string) {
 	if a == nil || b == nil {
 		return
 	}
-	if a.NameRange.Start.Byte > b.NameRange.Start.Byte {
+	if a.File == b.File && a.NameRange.Start.Byte > b.NameRange.Start.Byte || a.File != b.File && a.File == c.Playbook.File {
 		a, b = b, a
 	}
-	c.add(diag.New(diag.TwoTargets, fmt.Sprintf("Both %s and %s", a.Name, b.Name), b.NameRange, t.Place, "%s", detail))
+	c.add(diag.New(diag.TwoTargets, fmt.Sprintf("Both %s and %s", a.Name, b.Name), b.NameRange, b.Place, "%s", detail))
 }
 
 func (c *checker) arguments(t *Task, at site) {
@@ -121,7 +121,7 @@ func (c *checker) arguments(t *Task, at site) {
 			continue
 		}
 		if a.Deprecated != "" {
-			c.add(diag.Warn(diag.New(diag.DeprecatedArgument, "Deprecated argument", x.NameRange, t.Place, "%s", a.Deprecated)))
+			c.add(diag.Warn(diag.New(diag.DeprecatedArgument, "Deprecated argument", x.NameRange, x.Place, "%s", a.Deprecated)))
 		}
 		if t.Type.Role == engine.Calls {
 			continue
@@ -155,7 +155,7 @@ func (c *checker) unsupported(t *Task, x *syntax.Expr) {
 		}
 		detail = fmt.Sprintf("%s has no argument %q.%s", t.Task.Type, x.Name, diag.DidYouMean(x.Name, names))
 	}
-	c.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", x.NameRange, t.Place, "%s", detail))
+	c.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", x.NameRange, x.Place, "%s", detail))
 }
 
 func (c *checker) retry(t *Task, at, after site) {
@@ -173,7 +173,7 @@ func (c *checker) retry(t *Task, at, after site) {
 		case t.Type.Role != engine.Plain, t.Type.Effect == engine.Control:
 			detail = fmt.Sprintf("%s would come to the same again; remove the retry block.", t.Task.Type)
 		}
-		c.add(diag.New(diag.NotRetryable, "This task cannot be retried", r.TypeRange, t.Place, "%s", detail))
+		c.add(diag.New(diag.NotRetryable, "This task cannot be retried", r.TypeRange, r.Place, "%s", detail))
 		return
 	}
 	c.optional(r.Attempts, at, Whole)

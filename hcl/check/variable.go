@@ -22,7 +22,7 @@ func (c *checker) declareVariables() {
 			continue
 		}
 		ty, defaults, found := eval.TypeExpr(v.Type.Expression)
-		c.addAll(found, v.Place)
+		c.addAll(found, v.Type.Place)
 		if found.HasErrors() {
 			d.Default = cty.DynamicVal
 			continue
@@ -48,7 +48,7 @@ func (c *checker) defaultValue(v *Variable) cty.Value {
 	}
 	val, err := Assign(v, val)
 	if err != nil {
-		c.add(diag.New(diag.VariableValue, "Unsuitable value for variable", x.Range(), v.Place, "%s", err.Error()))
+		c.add(diag.New(diag.VariableValue, "Unsuitable value for variable", x.Range(), x.Place, "%s", err.Error()))
 		return cty.DynamicVal
 	}
 	return val

@@ -17,6 +17,7 @@ import (
 // decoder collects the findings while blocks are taken apart. A part that is
 // wrong is left out, with a finding, and the rest goes on.
 type decoder struct {
+	file  *File
 	tool  string // version of etcdplay
 	found engine.Diagnostics
 }
@@ -40,7 +41,7 @@ func (d *decoder) open(b *hclsyntax.Block, place diag.Place, allowed ...string) 
 			d.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", a.NameRange, place, "%s", unsupported(b.Type, "argument", a.Name, allowed)))
 			continue
 		}
-		o.attrs[a.Name] = expr(a, place)
+		o.attrs[a.Name] = d.expr(a, place)
 	}
 	return o
 }
@@ -65,8 +66,8 @@ func (d *decoder) unsupportedBlock(b *hclsyntax.Block, place diag.Place, outer s
 
 const noSite = "Site playbooks are not available in this version of etcdplay: extends, presets, override, drop, before and after come with them. Set variables, or call the playbook from one of your own with task \"playbook\"."
 
-func expr(a *hclsyntax.Attribute, place diag.Place) *Expr {
-	return &Expr{Expression: a.Expr, Name: a.Name, NameRange: a.NameRange, Place: place}
+func (d *decoder) expr(a *hclsyntax.Attribute, place diag.Place) *Expr {
+	return &Expr{Expression: a.Expr, File: d.file, Name: a.Name, NameRange: a.NameRange, Place: place}
 }
 
 // sorted lists the arguments of a body in the order in which they are written.

@@ -18,7 +18,7 @@ import (
 // required_version is compared with; "" is not compared. Playbook is nil if
 // the header is such that the rest means nothing.
 func Decode(f *File, tool string) (*Playbook, engine.Diagnostics) {
-	d := &decoder{tool: tool}
+	d := &decoder{file: f, tool: tool}
 	p := &Playbook{File: f}
 	if !d.header(f, p) {
 		return nil, diag.Sort(d.found)
@@ -210,7 +210,7 @@ func (d *decoder) locals(b *hclsyntax.Block, p *Playbook) {
 	o.labels()
 	for _, a := range sorted(b.Body) {
 		o.named("local", a.Name, a.NameRange)
-		p.Locals = append(p.Locals, &Local{Name: a.Name, Expr: expr(a, place)})
+		p.Locals = append(p.Locals, &Local{Name: a.Name, Expr: d.expr(a, place)})
 	}
 }
 

@@ -32,6 +32,7 @@ type Header struct {
 // stands in.
 type Expr struct {
 	hclsyntax.Expression
+	File      *File     // in which it is written
 	Name      string    // of the argument
 	NameRange hcl.Range // of the argument's name
 	Place     diag.Place
@@ -119,7 +120,9 @@ type Condition struct {
 // Retry is a retry block.
 type Retry struct {
 	Attempts, Interval, Backoff, MaxInterval, Until *Expr
-	TypeRange                                       hcl.Range
+
+	TypeRange hcl.Range
+	Place     diag.Place
 }
 
 // Output is an output block.

@@ -76,7 +76,7 @@ func (d *decoder) taskBlocks(b *hclsyntax.Block, t *Task) {
 			t.Retry = &Retry{
 				Attempts: o.require("attempts"), Interval: o.require("interval"),
 				Backoff: o.attrs["backoff"], MaxInterval: o.attrs["max_interval"], Until: o.attrs["until"],
-				TypeRange: inner.TypeRange,
+				TypeRange: inner.TypeRange, Place: t.Place,
 			}
 		case "rescue", "always":
 			d.add(diag.New(diag.UnsupportedBlock, "Unsupported block", inner.TypeRange, t.Place,
