@@ -24,7 +24,8 @@ type runLine struct {
 	Inventory  string            `json:"inventory"`
 	Templates  map[string]string `json:"templates,omitempty"`
 	Inputs     []inputLine       `json:"inputs,omitempty"`
-	Key        []byte            `json:"key"` // of the hashes of sensitive inputs
+	Changes    []SiteChange      `json:"changes,omitempty"` // by site playbooks
+	Key        []byte            `json:"key"`               // of the hashes of sensitive inputs
 }
 
 type playbookLine struct {

@@ -29,6 +29,7 @@ type Program struct {
 	Inventory string            // digest of the inventory
 	Templates map[string]string // path to digest, of every template file read
 	Inputs    []Input
+	Changes   []SiteChange // those that site playbooks make, of called playbooks too
 
 	Cluster Cluster
 	Hosts   []HostSpec // the whole inventory, in its written order
@@ -55,6 +56,16 @@ type Input struct {
 	Value     cty.Value // marked where sensitive
 	Source    string    // "default", "--var", "ETCDPLAY_VAR_x", "values.hcl line 3", …
 	Sensitive bool
+}
+
+// SiteChange is one thing in which a site playbook deviates from the one it extends.
+type SiteChange struct {
+	Kind string `json:"kind"`           // "preset", "added", "changed", "dropped"
+	Task string `json:"task,omitempty"` // address without keys; "" of a preset
+	What string `json:"what"`           // one line: `exec "silence" before old`
+	Why  string `json:"why,omitempty"`  // of a dropped task, the author's reason
+	File string `json:"file"`           // where the site playbook says so
+	Line int    `json:"line"`
 }
 
 // Cluster is what the inventory says of the cluster that a run works on.

@@ -26,6 +26,7 @@ type Record struct {
 	Inventory  string            // digest
 	Templates  map[string]string // path to digest
 	Inputs     []RecordedInput
+	Changes    []SiteChange // by site playbooks, as the run began
 	State      RunState
 	Tasks      []RecordedTask // finished ones, in the order in which they ended
 	// History is all that ended, failed attempts too, and what a failed phase has
@@ -215,7 +216,7 @@ func (f *fold) record(dir string) (*Record, error) {
 			Name: h.Playbook.Name, Version: h.Playbook.Version, File: h.Playbook.File,
 			Digest: h.Playbook.Digest, Language: h.Playbook.Language,
 		},
-		Cluster: h.Cluster, Inventory: h.Inventory, Templates: h.Templates, Phase: f.phase,
+		Cluster: h.Cluster, Inventory: h.Inventory, Templates: h.Templates, Changes: h.Changes, Phase: f.phase,
 		Started: h.StartedAt, Ended: f.last, Exposed: f.exposed, Overrides: f.overrides,
 	}
 	for _, in := range h.Inputs {

@@ -123,7 +123,7 @@ func headOf(p *Program, id Identity, inv Invocation) (runLine, error) {
 	head := runLine{
 		V: journal.Version, T: "run", ID: id.ID, StartedAt: id.StartedAt, User: id.User, Invocation: inv,
 		Playbook: playbookLine{Name: p.Name, Version: p.Version, Language: p.Language, File: p.File, Digest: p.Digest},
-		Cluster:  p.Cluster.Name, Inventory: p.Inventory, Templates: p.Templates, Key: key,
+		Cluster:  p.Cluster.Name, Inventory: p.Inventory, Templates: p.Templates, Changes: p.Changes, Key: key,
 	}
 	for _, in := range p.Inputs {
 		l := inputLine{Name: in.Name, Source: in.Source, Sensitive: in.Sensitive || in.Value.ContainsMarked()}

@@ -47,6 +47,9 @@ func reportText(r *engine.Record) string {
 	for _, path := range slices.Sorted(maps.Keys(r.Templates)) {
 		fmt.Fprintf(&b, "  template   %s (%s)\n", r.Templates[path], path)
 	}
+	for _, c := range r.Changes {
+		fmt.Fprintf(&b, "  site       %s\n", render.Change(c))
+	}
 	for _, in := range r.Inputs {
 		value := "(sensitive)"
 		if !in.Sensitive {

@@ -26,6 +26,7 @@ func stopped() *engine.Record {
 		Cluster:    "demo",
 		Inventory:  "sha256:bb",
 		Templates:  map[string]string{"playbooks/templates/etcd-member.conf.tmpl": "sha256:cc"},
+		Changes:    []engine.SiteChange{{Kind: "dropped", Task: "task.why", What: `systemd_journal "why"`, Why: "The journal\nis read elsewhere.", File: "site/replace.hcl", Line: 30}},
 		Inputs: []engine.RecordedInput{
 			{Name: "health_timeout", Value: cty.StringVal("3m"), Source: "default"},
 			{Name: "token", Value: cty.NullVal(cty.String), Source: "--var", Sensitive: true},

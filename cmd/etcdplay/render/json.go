@@ -186,6 +186,9 @@ func eventMessage(ev engine.Event) string {
 // PlanRecords is a plan: its tasks, its outputs, its counts.
 func PlanRecords(p *engine.Plan, now time.Time) []Record {
 	var rs []Record
+	for _, c := range p.Program.Changes {
+		rs = append(rs, Record{Level: "info", Message: Change(c), Timestamp: now, Type: "site_change", Run: p.RunID, Task: c.Task, Data: c})
+	}
 	phase := ""
 	for i := range p.Entries {
 		e := &p.Entries[i]

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // Plan is the text of a plan, from its title to its outputs and counts. last is
@@ -14,6 +15,9 @@ import (
 func (p Paint) Plan(plan *engine.Plan, last string) string {
 	w := planWriter{Paint: p}
 	w.line("", p.bold(Title(plan.Program))+strings.Repeat(" ", 32)+last)
+	for _, c := range plan.Program.Changes {
+		w.line("  ", Change(c))
+	}
 	for i := range plan.Entries {
 		w.entry(&plan.Entries[i])
 	}
@@ -24,6 +28,15 @@ func (p Paint) Plan(plan *engine.Plan, last string) string {
 	w.line("", "")
 	w.line("", p.bold(Counts(plan.Counts)))
 	return w.text.String()
+}
+
+// Change is one thing that a site playbook changes, on one line.
+func Change(c engine.SiteChange) string {
+	what := c.What
+	if c.Why != "" {
+		what += ": " + strings.Join(strings.Fields(c.Why), " ")
+	}
+	return fmt.Sprintf("%-8s %s  (%s line %d)", c.Kind, diag.Clean(what), diag.Clean(c.File), c.Line)
 }
 
 // Title names a program and what it works on.
