@@ -145,6 +145,7 @@ func (b binder) program(w *world) *engine.Program {
 		Digest:    p.digest,
 		Inventory: b.inv.Digest,
 		Templates: p.shared.templates.Digests(),
+		Changes:   p.Changes(),
 		Cluster:   b.cluster,
 		Hosts:     b.hosts,
 	}
@@ -263,7 +264,7 @@ func calledInputs(callee *Playbook, with cty.Value, p diag.Place) []engine.Input
 		plain, marks = with.Unmark()
 	}
 	for _, v := range callee.Playbook.Variables {
-		in := engine.Input{Name: v.Name, Value: v.Default, Source: "default", Sensitive: v.Sensitive}
+		in := engine.Input{Name: v.Name, Value: v.Default, Source: defaultSource(v), Sensitive: v.Sensitive}
 		switch {
 		case plain == cty.NilVal || plain.IsNull():
 		case !plain.IsKnown() && !plain.Type().IsObjectType():

@@ -43,7 +43,7 @@ func (s *shared) calls(p *Playbook, decoded *syntax.Playbook, stack []string) en
 // call loads the playbook that a source names.
 func (s *shared) call(x *syntax.Expr, t *syntax.Task, stack []string) (*Playbook, *engine.Diagnostic) {
 	finding := func(code diag.Code, summary, format string, args ...any) *engine.Diagnostic {
-		d := diag.New(code, summary, x.Range(), t.Place, format, args...)
+		d := diag.New(code, summary, x.Range(), x.Place, format, args...)
 		return &d
 	}
 	name, ok := literal(x.Expression)
@@ -54,7 +54,10 @@ func (s *shared) call(x *syntax.Expr, t *syntax.Task, stack []string) (*Playbook
 	case name == "" || filepath.IsAbs(name):
 		return nil, finding(diag.CallUnreadable, "Not a relative path", "source is relative to the file it is written in. Write for example \"scale.hcl\".")
 	}
-	path := filepath.Join(filepath.Dir(stack[len(stack)-1]), filepath.FromSlash(name))
+	path := filepath.Join(filepath.Dir(x.File.Name), filepath.FromSlash(name))
+	if strings.HasPrefix(name, Shipped+"/") {
+		path = name
+	}
 	if i := slices.Index(stack, path); i >= 0 {
 		return nil, finding(diag.CallCycle, "Playbooks in a circle", "%s calls itself: %s. A playbook may not call one that leads back to it.",
 			path, strings.Join(append(slices.Clone(stack[i:]), path), " -> "))

@@ -28,10 +28,11 @@ func TestCodes(t *testing.T) {
 		}
 	}
 	files, err := filepath.Glob("testdata/bad/*.json")
-	if err != nil {
-		t.Fatal(err)
+	sites, more := filepath.Glob("testdata/bad/site/*.json")
+	if err != nil || more != nil {
+		t.Fatal(err, more)
 	}
-	for _, f := range files {
+	for _, f := range append(files, sites...) {
 		src, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

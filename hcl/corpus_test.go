@@ -81,11 +81,12 @@ func findings(t testing.TB, dir, name string) (engine.Diagnostics, map[string][]
 // beside it.
 func TestBad(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.hcl")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("corpus: got %v, %v, want some", files, err)
+	sites, more := filepath.Glob("testdata/bad/site/*.hcl")
+	if err != nil || more != nil || len(files) == 0 || len(sites) == 0 {
+		t.Fatalf("corpus: got %v, %v, %v, %v, want some", files, err, sites, more)
 	}
-	for _, f := range files {
-		name := filepath.Base(f)
+	for _, f := range append(files, sites...) {
+		name, _ := filepath.Rel("testdata/bad", f)
 		t.Run(strings.TrimSuffix(name, ".hcl"), func(t *testing.T) {
 			found, sources := findings(t, "testdata/bad", name)
 			var text, lines bytes.Buffer
@@ -128,11 +129,13 @@ func golden(t *testing.T, file string, got []byte) {
 // TestGood loads what must be free of findings.
 func TestGood(t *testing.T) {
 	files, err := filepath.Glob("testdata/good/*.hcl")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("good files: got %v, %v, want some", files, err)
+	sites, more := filepath.Glob("testdata/good/site/*.hcl")
+	if err != nil || more != nil || len(files) == 0 || len(sites) == 0 {
+		t.Fatalf("good files: got %v, %v, %v, %v, want some", files, err, sites, more)
 	}
-	for _, f := range files {
-		found, sources := findings(t, "testdata/good", filepath.Base(f))
+	for _, f := range append(files, sites...) {
+		name, _ := filepath.Rel("testdata/good", f)
+		found, sources := findings(t, "testdata/good", name)
 		if len(found) > 0 {
 			var b bytes.Buffer
 			_ = diag.Write(&b, found, sources, diag.Options{}) // to memory

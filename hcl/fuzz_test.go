@@ -17,7 +17,7 @@ import (
 
 // seeds adds every file of the corpus.
 func seeds(f *testing.F) {
-	for _, pattern := range []string{"testdata/*/*.hcl", "testdata/bad/called/*.hcl", "../playbooks/*.hcl"} {
+	for _, pattern := range []string{"testdata/*/*.hcl", "testdata/bad/called/*.hcl", "testdata/bad/site/*.hcl", "testdata/good/site/*.hcl", "../playbooks/*.hcl"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("%s: got %v, %v, want some", pattern, files, err)

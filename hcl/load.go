@@ -7,12 +7,9 @@ package hcl
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,6 +28,9 @@ type Options struct {
 	// ReadFile yields a file by its path. Nil means the file system, where
 	// anything but a regular file is refused.
 	ReadFile func(path string) ([]byte, error)
+	// Shipped is the playbooks that come with the program. A site playbook can
+	// extend them by name. Nil means that there are none.
+	Shipped fs.FS
 }
 
 // Playbook is a loaded playbook, with those it calls.
@@ -48,6 +48,7 @@ type shared struct {
 	types     *check.Types
 	tool      string
 	read      func(path string) ([]byte, error)
+	shipped   fs.FS // nil if there is none
 	sources   map[string][]byte
 	templates *eval.Templates
 	loaded    map[string]*Playbook // called playbooks by path; nil if one cannot be loaded
@@ -63,22 +64,11 @@ func Load(path string, o Options) (*Playbook, engine.Diagnostics) {
 		types:   check.NewTypes(o.Types),
 		tool:    o.ToolVersion,
 		read:    o.ReadFile,
+		shipped: o.Shipped,
 		sources: map[string][]byte{},
 		loaded:  map[string]*Playbook{},
 	}
-	template := eval.ReadBelow
-	if s.read == nil {
-		s.read = readFile
-	} else {
-		template = func(dir, name string) ([]byte, error) { return s.read(filepath.Join(dir, filepath.FromSlash(name))) }
-	}
-	s.templates = eval.NewTemplates(func(dir, name string) ([]byte, error) {
-		src, err := template(dir, name)
-		if err == nil {
-			s.sources[filepath.Join(dir, filepath.FromSlash(name))] = src
-		}
-		return src, err
-	})
+	s.reading()
 	src, err := s.read(path)
 	if err != nil {
 		return s.unread(path), engine.Diagnostics{unreadable(path, err)}
@@ -98,55 +88,24 @@ func (s *shared) unread(path string) *Playbook {
 	return &Playbook{Playbook: &check.Playbook{Playbook: &syntax.Playbook{File: file}}, shared: s}
 }
 
-func unreadable(path string, err error) engine.Diagnostic {
-	return diag.Bare(diag.FileUnreadable, "File cannot be read", "%s: %s.", path, reason(err))
-}
-
-// reason is an error without the path that the finding names already.
-func reason(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err.Error()
-	}
-	return err.Error()
-}
-
-// readFile reads a regular file, and nothing that could block or be endless.
-// What is beyond the limit of a file is left out, but for one byte that shows.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("this is a directory, and a playbook is one file")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("this is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // read only: nothing can be lost
-	return io.ReadAll(io.LimitReader(f, syntax.MaxSize+1))
-}
-
 // load reads one playbook; stack holds the files that led to it.
 func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engine.Diagnostics) {
-	s.sources[path] = src
-	file, found := syntax.Parse(path, src)
-	if found.HasErrors() {
-		return nil, found
-	}
-	s.sources[path] = file.Source
-	decoded, found := syntax.Decode(file, s.tool)
+	decoded, found := s.decode(path, src)
 	if decoded == nil {
 		return nil, found
 	}
+	decoded, more := s.extend(decoded, []string{filepath.Clean(path)})
+	found = append(found, more...)
+	if decoded == nil {
+		return nil, diag.Sort(found)
+	}
 	p := &Playbook{
 		callees: map[*syntax.Task]*Playbook{},
-		folders: map[*syntax.File]*check.Folder{file: s.folder(file)},
+		folders: map[*syntax.File]*check.Folder{},
 		shared:  s,
+	}
+	for layer := decoded; layer != nil; layer = layer.Base {
+		p.folders[layer.File] = s.folder(layer.File)
 	}
 	found = append(found, s.calls(p, decoded, append(stack, filepath.Clean(path)))...)
 	in := check.Input{
@@ -161,8 +120,19 @@ func (s *shared) load(path string, src []byte, stack []string) (*Playbook, engin
 	}
 	checked, more := check.Check(in)
 	p.Playbook = checked
-	p.digest = p.digests(file)
+	p.digest = p.digests()
 	return p, diag.Sort(append(found, more...))
+}
+
+// decode takes one file apart.
+func (s *shared) decode(path string, src []byte) (*syntax.Playbook, engine.Diagnostics) {
+	s.sources[path] = src
+	file, found := syntax.Parse(path, src)
+	if found.HasErrors() {
+		return nil, found
+	}
+	s.sources[path] = file.Source
+	return syntax.Decode(file, s.tool)
 }
 
 // folder is what depends on where a file lies.
@@ -177,10 +147,13 @@ func (s *shared) folder(file *syntax.File) *check.Folder {
 	}
 }
 
-// digests is over the tokens of the playbook and of those it calls, in their order.
-func (p *Playbook) digests(file *syntax.File) string {
+// digests is over the tokens of the playbook, of those it extends and of those it
+// calls, in their order.
+func (p *Playbook) digests() string {
 	h := sha256.New()
-	fmt.Fprintln(h, file.Digest)
+	for layer := p.Playbook.Playbook; layer != nil; layer = layer.Base {
+		fmt.Fprintln(h, layer.File.Digest)
+	}
 	for _, t := range p.Tasks {
 		if c := p.callees[t.Task]; c != nil {
 			fmt.Fprintln(h, c.digest)

@@ -91,7 +91,7 @@ func (a *assigner) all() ([]engine.Input, engine.Diagnostics) {
 		case ok && v.Deprecated != "":
 			a.add(diag.Warn(diag.Bare(diag.DeprecatedInput, "Deprecated variable", "%s: %s", in.Source, v.Deprecated)))
 		case !ok && v.Default != cty.NilVal:
-			in = engine.Input{Name: v.Name, Value: v.Default, Source: "default", Sensitive: v.Sensitive}
+			in = engine.Input{Name: v.Name, Value: v.Default, Source: defaultSource(v), Sensitive: v.Sensitive}
 		case !ok && a.unread:
 			continue // it may stand in the file that could not be read
 		case !ok:
@@ -107,6 +107,15 @@ func (a *assigner) all() ([]engine.Input, engine.Diagnostics) {
 		inputs = append(inputs, in)
 	}
 	return inputs, diag.Sort(a.found)
+}
+
+// defaultSource says where the default of a variable stands.
+func defaultSource(v *check.Variable) string {
+	if !v.Preset {
+		return "default"
+	}
+	at := v.Variable.Default.NameRange
+	return fmt.Sprintf("presets of %s line %d", at.Filename, at.Start.Line)
 }
 
 // file takes over the values of one file.

@@ -105,7 +105,7 @@ func (a *app) load(ref string) (*hcl.Playbook, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	pb, ds := hcl.Load(path, hcl.Options{Types: tasks.Types(), ToolVersion: version, ReadFile: read})
+	pb, ds := hcl.Load(path, hcl.Options{Types: tasks.Types(), ToolVersion: version, ReadFile: read, Shipped: playbooks.FS})
 	sources := map[string][]byte{}
 	if pb != nil {
 		sources = pb.Sources()

@@ -84,6 +84,11 @@ func setUp(env *testscript.Env) error {
 	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP"} {
 		env.Setenv(name, os.Getenv(name))
 	}
+	books, err := filepath.Abs(filepath.Join("..", "..", "playbooks"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("PLAYBOOKS", books)
 	return nil
 }
 

@@ -15,7 +15,8 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate PLAYBOOK…",
 		Short: "check playbooks, as far as it goes without an inventory and hosts",
 		Long: `Checks everything that can be checked without an inventory and without hosts,
-and prints all that is wrong at once.`,
+and prints all that is wrong at once. Of a site playbook it lists all in which it
+deviates from the one it extends.`,
 		Args:              takes(1, -1, "one playbook or several"),
 		ValidArgsFunction: completePlaybooks,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -28,9 +29,16 @@ and prints all that is wrong at once.`,
 				}
 				text := fmt.Sprintf("%s is valid: %s.", path, hcl.Summary(pb))
 				if a.json {
-					a.record(render.Record{Message: text, Type: "valid", Data: map[string]any{"playbook": path}})
-				} else {
-					a.screen.Print(text + "\n")
+					data := map[string]any{"playbook": path}
+					if changes := pb.Changes(); len(changes) > 0 {
+						data["changes"] = changes
+					}
+					a.record(render.Record{Message: text, Type: "valid", Data: data})
+					continue
+				}
+				a.screen.Print(text + "\n")
+				for _, c := range pb.Changes() {
+					a.screen.Print("  " + render.Change(c) + "\n")
 				}
 			}
 			return exit(code)

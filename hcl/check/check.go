@@ -115,6 +115,7 @@ func Check(in Input) (*Playbook, engine.Diagnostics) {
 			tasks:     map[string]*Task{},
 		},
 		reported: map[report]bool{},
+		missed:   map[*syntax.Drop][]string{},
 		used:     map[string]bool{},
 	}
 	c.declareVariables()
@@ -136,6 +137,7 @@ func Check(in Input) (*Playbook, engine.Diagnostics) {
 	for _, o := range in.Playbook.Outputs {
 		c.output(o)
 	}
+	c.drops()
 	c.unused()
 	return c.out, diag.Sort(c.found)
 }
@@ -145,7 +147,8 @@ type checker struct {
 	out      *Playbook
 	found    engine.Diagnostics
 	reported map[report]bool
-	used     map[string]bool // "var.x", "local.y"
+	missed   map[*syntax.Drop][]string // where results of dropped tasks are used
+	used     map[string]bool           // "var.x", "local.y"
 }
 
 // report is the key of a finding that could be made in several ways.
@@ -239,13 +242,19 @@ func (c *checker) unused() {
 		return
 	}
 	for _, v := range c.out.Variables {
-		if !c.used["var."+v.Name] {
+		switch {
+		case c.used["var."+v.Name]:
+		case v.Preset && v.Variable.Default.File == c.Playbook.File:
+			x := v.Variable.Default
+			c.add(diag.Warn(diag.New(diag.UnusedDeclaration, "Unused preset", x.NameRange, x.Place,
+				"With the changes of this file nothing refers to var.%s, so its value makes no difference. Take it out.", v.Name)))
+		case v.File == c.Playbook.File:
 			c.add(diag.Warn(diag.New(diag.UnusedDeclaration, "Unused variable", v.NameRange, v.Place,
 				"Nothing refers to var.%s, so its value makes no difference. Take it out.", v.Name)))
 		}
 	}
 	for _, l := range c.Playbook.Locals {
-		if !c.used["local."+l.Name] {
+		if !c.used["local."+l.Name] && l.Expr.File == c.Playbook.File {
 			c.add(diag.Warn(diag.New(diag.UnusedDeclaration, "Unused local", l.Expr.NameRange, l.Expr.Place,
 				"Nothing refers to local.%s. Take it out.", l.Name)))
 		}

@@ -20,6 +20,9 @@ func (c *checker) taskReference(x *syntax.Expr, r scope.Reference, at site) bool
 		return c.nameNeeded(x, r, "the results of a task")
 	}
 	t := c.out.tasks[r.Name]
+	if t == nil && c.dropped(x, r) {
+		return false
+	}
 	if t == nil {
 		hint := " A task is named by its second label."
 		if near := diag.Closest(r.Name, c.taskNames()); near != "" {
@@ -86,9 +89,13 @@ func (c *checker) order(m mention, at site, through string) bool {
 		return false
 	case t.Index >= at.before:
 		if c.once(diag.LaterTask, m.at, "") {
+			where := fmt.Sprintf("at line %d", t.Range.Start.Line)
+			if t.Range.Filename != m.at.Filename {
+				where = fmt.Sprintf("at %s line %d and stands behind this", t.Range.Filename, t.Range.Start.Line)
+			}
 			c.add(diag.New(diag.LaterTask, "Reference to a later task", m.at, m.in,
-				"Task %q is at line %d, and tasks run in the order in which they are written, so its results do not exist yet. Move it up, or move this task down.%s",
-				t.Name, t.Range.Start.Line, through))
+				"Task %q is %s, and tasks run in the order in which they are written, so its results do not exist yet. Move it up, or move this task down.%s",
+				t.Name, where, through))
 		}
 		return false
 	case t.In == engine.InRescue && (at.task == nil || at.task.Phase != t.Phase):

@@ -38,8 +38,11 @@ func (c *checker) declareVariables() {
 func (c *checker) defaultValue(v *Variable) cty.Value {
 	x := v.Variable.Default
 	if refs := x.Variables(); len(refs) > 0 {
-		c.add(diag.New(diag.NoReference, "Constant needed", refs[0].SourceRange(), x.Place,
-			"A default is read before anything else is known, so it may refer to nothing. Write the value out, or put it into a local."))
+		detail := "A default is read before anything else is known, so it may refer to nothing. Write the value out, or put it into a local."
+		if v.Preset {
+			detail = "A preset is a default, which is read before anything else is known, so it may refer to nothing. Write the value out."
+		}
+		c.add(diag.New(diag.NoReference, "Constant needed", refs[0].SourceRange(), x.Place, "%s", detail))
 		return cty.DynamicVal
 	}
 	val, ok := c.value(x, site{before: -1, what: "a default"}, Want{})

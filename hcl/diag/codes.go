@@ -113,6 +113,20 @@ const (
 	CallUnreadable Code = "EP1705"
 )
 
+// Site playbooks.
+const (
+	BaseUnreadable Code = "EP1801"
+	BaseVersion    Code = "EP1802"
+	BaseCycle      Code = "EP1803"
+	BaseDepth      Code = "EP1804"
+	NoBaseTask     Code = "EP1805"
+	TaskLocked     Code = "EP1806"
+	MisplacedTask  Code = "EP1807"
+	DroppedUsed    Code = "EP1808"
+	NoChange       Code = "EP1809"
+	SitePhase      Code = "EP1810"
+)
+
 // Inventories.
 const (
 	NotAnInventory    Code = "EP5001"
@@ -223,6 +237,17 @@ func Codes() []Entry {
 		{CallUnknown, "a value for something the called playbook does not declare"},
 		{CallMissing, "the called playbook needs a value"},
 		{CallUnreadable, "a called playbook cannot be loaded"},
+
+		{BaseUnreadable, "the base of a site playbook cannot be loaded"},
+		{BaseVersion, "the base of a site playbook has another version than the site wants"},
+		{BaseCycle, "playbooks that extend each other in a circle"},
+		{BaseDepth, "playbooks that extend each other too deeply"},
+		{NoBaseTask, "a site playbook changes a task that its base does not have"},
+		{TaskLocked, "a site playbook changes a task that is locked"},
+		{MisplacedTask, "a task of a site playbook that has no place, or two"},
+		{DroppedUsed, "a site playbook drops a task whose results are used"},
+		{NoChange, "a part of a site playbook that changes nothing"},
+		{SitePhase, "a phase in a site playbook"},
 
 		{NotAnInventory, "a file has no inventory block, or is of another kind"},
 		{NoCluster, "an inventory has no cluster"},

@@ -20,6 +20,8 @@ type decoder struct {
 	file  *File
 	tool  string // version of etcdplay
 	found engine.Diagnostics
+
+	extended bool // it is a site playbook
 }
 
 func (d *decoder) add(f engine.Diagnostic) { d.found = append(d.found, f) }
@@ -57,14 +59,15 @@ func (b *block) closed(allowed ...string) {
 
 func (d *decoder) unsupportedBlock(b *hclsyntax.Block, place diag.Place, outer string, allowed []string) {
 	switch b.Type {
-	case "extends", "presets", "override", "drop":
-		d.add(diag.New(diag.SitePlaybook, "No site playbooks", header(b), place, "%s", noSite))
+	case "extends":
+		d.add(diag.New(diag.SitePlaybook, "Misplaced extends", header(b), place, "extends stands in the playbook block, beside language: playbook \"NAME\" { language = 1  extends \"BASE.hcl\" { version = \"~> 1.0\" } }."))
+		return
+	case "presets", "override", "drop":
+		d.add(diag.New(diag.SitePlaybook, "Misplaced "+b.Type, header(b), place, "%s stands outside any other block.", b.Type))
 		return
 	}
 	d.add(diag.New(diag.UnsupportedBlock, "Unsupported block", b.TypeRange, place, "%s", unsupported(outer, "block", b.Type, allowed)))
 }
-
-const noSite = "Site playbooks are not available in this version of etcdplay: extends, presets, override, drop, before and after come with them. Set variables, or call the playbook from one of your own with task \"playbook\"."
 
 func (d *decoder) expr(a *hclsyntax.Attribute, place diag.Place) *Expr {
 	return &Expr{Expression: a.Expr, File: d.file, Name: a.Name, NameRange: a.NameRange, Place: place}

@@ -15,6 +15,13 @@ type Playbook struct {
 	Locals    []*Local
 	Phases    []*Phase // in source order; tasks outside any phase stand in phases without a name
 	Outputs   []*Output
+	Site      *Site // what a site playbook says about its base; nil in any other
+
+	// Base is, of a site playbook put together by Extend, the one it extends, itself
+	// put together. Changes are its own and those of all below it.
+	Base    *Playbook
+	Changes []Change
+	Dropped []*Drop
 }
 
 // Header is the playbook block.
@@ -42,8 +49,11 @@ type Expr struct {
 // written.
 type Variable struct {
 	Name        string
+	File        *File
+	Block       *hclsyntax.Block
 	Type        *Expr
 	Default     *Expr
+	Preset      bool // the default is that of a site playbook
 	Description string
 	Sensitive   bool
 	Nullable    bool
@@ -83,8 +93,12 @@ func (p *Phase) All() []*Task {
 // tasks, in the order in which they are written.
 type Task struct {
 	Type, Name  string
+	File        *File
+	Block       *hclsyntax.Block
 	Description string
 	Locked      bool
+	Anchor      *Anchor     // of a task that a site playbook adds, else nil
+	Overrides   []*Override // by site playbooks, the base's first
 
 	On, OnEach, Parallel, Become, ForEach, When, Timeout *Expr
 
@@ -128,6 +142,8 @@ type Retry struct {
 // Output is an output block.
 type Output struct {
 	Name        string
+	File        *File
+	Block       *hclsyntax.Block
 	Description string
 	Value       *Expr
 	Sensitive   bool

@@ -23,11 +23,19 @@ func (d *decoder) task(b *hclsyntax.Block) *Task {
 		return nil
 	}
 	t := &Task{
-		Type: labels[0], Name: labels[1],
+		Type: labels[0], Name: labels[1], File: d.file, Block: b,
 		Range: header(b), TypeRange: b.LabelRanges[0], NameRange: b.LabelRanges[1],
 		Place: place,
 	}
 	o.named("task", t.Name, t.NameRange)
+	d.taskBody(o, t)
+	d.placed(t)
+	return t
+}
+
+// taskBody reads what a task and an override have in common.
+func (d *decoder) taskBody(o *block, t *Task) {
+	b := o.Block
 	t.Description, _ = o.text("description")
 	t.Locked = o.flag("locked")
 	for _, a := range sorted(b.Body) {
@@ -49,13 +57,12 @@ func (d *decoder) task(b *hclsyntax.Block) *Task {
 		case "timeout":
 			t.Timeout = e
 		case "before", "after":
-			d.add(diag.New(diag.SitePlaybook, "No site playbooks", a.NameRange, place, "%s", noSite))
+			d.anchor(t, e)
 		default:
 			t.Args = append(t.Args, e)
 		}
 	}
 	d.taskBlocks(b, t)
-	return t
 }
 
 func (d *decoder) taskBlocks(b *hclsyntax.Block, t *Task) {

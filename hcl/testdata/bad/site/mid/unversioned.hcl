@@ -1,0 +1,5 @@
+playbook "u" {
+  language = 1
+}
+
+task "etcd_members" "m" {}

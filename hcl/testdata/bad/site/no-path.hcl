@@ -1,0 +1,7 @@
+playbook "s" {
+  language = 1
+
+  extends {
+    version = "~> 1.0"
+  }
+}

@@ -1,0 +1,5 @@
+playbook "s" {
+  language = 1
+
+  extends "../playbooks/replace-member.hcl" {}
+}

@@ -1,0 +1,13 @@
+playbook "s" {
+  language = 1
+  version  = "1.0.0"
+
+  extends "../playbooks/replace-member.hcl" {
+    version = "~> 1.0"
+  }
+}
+
+task "exec" "x" {
+  on   = localhost
+  argv = ["true"]
+}
