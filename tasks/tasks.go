@@ -10,10 +10,24 @@ import (
 	"github.com/etcdplay/etcdplay/tasks/control"
 	"github.com/etcdplay/etcdplay/tasks/etcd"
 	"github.com/etcdplay/etcdplay/tasks/file"
+	"github.com/etcdplay/etcdplay/tasks/onhost"
+	"github.com/etcdplay/etcdplay/tasks/snapshot"
 	"github.com/etcdplay/etcdplay/tasks/systemd"
 )
 
 // Types lists every task type.
 func Types() []*engine.Type {
-	return slices.Concat(etcd.Types(), bootstrap.Types(), systemd.Types(), file.Types(), control.Types())
+	return slices.Concat(
+		etcd.Types(),
+		bootstrap.Types(),
+		snapshot.Types(),
+		systemd.Types(),
+		file.Types(),
+		control.Types(),
+	)
+}
+
+// Verbs lists what the task types do on a host with a process of this program.
+func Verbs() []onhost.Verb {
+	return snapshot.Verbs()
 }

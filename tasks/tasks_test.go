@@ -53,6 +53,8 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"etcd_member_remove destroy controller",
 		"etcd_members read controller retry",
 		"etcd_peers read controller retry",
+		"etcd_snapshot_restore change host",
+		"etcd_snapshot_status read either retry",
 		"exec change either",
 		"move change host",
 		"playbook change controller",

@@ -41,7 +41,9 @@ var house = []room{
 	{path: "tasks/systemd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/file", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/control", ours: tasksMay, others: taskLibraries},
-	{path: "tasks", ours: []string{"engine", "tasks/bootstrap", "tasks/etcd", "tasks/etcd2", "tasks/systemd", "tasks/file", "tasks/control"}},
+	{path: "tasks/onhost", ours: []string{"engine/conn"}},
+	{path: "tasks/snapshot", ours: append(tasksMay, "tasks/onhost", "tasks/etcd"), others: append(taskLibraries, "go.etcd.io/bbolt", "google.golang.org/protobuf")},
+	{path: "tasks", ours: []string{"engine", "tasks/"}},
 	{path: "hcl", ours: []string{"engine"}, others: []string{
 		"github.com/hashicorp/hcl/v2", "github.com/hashicorp/go-version", "github.com/zclconf/go-cty",
 		"github.com/agext/levenshtein", "github.com/mitchellh/go-wordwrap", "golang.org/x/text",

@@ -5,8 +5,14 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/etcdplay/etcdplay/tasks"
+	"github.com/etcdplay/etcdplay/tasks/onhost"
 )
 
 // version is the program's own, set by the linker.
@@ -20,6 +26,12 @@ func main() {
 // questions are only for a stdin, stdout or stderr that is an *os.File on a
 // terminal. env is in the form of os.Environ.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
+	if len(args) > 0 && args[0] == onhost.Command {
+		// Called by itself, on a host: see tasks/onhost.
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return onhost.Serve(ctx, tasks.Verbs(), args[1:], stdin, stdout, stderr)
+	}
 	a := newApp(args, stdin, stdout, stderr, env)
 	root := a.root()
 	root.SetArgs(normal(args))
