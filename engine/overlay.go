@@ -135,9 +135,14 @@ func (r planReader) Unit(ctx context.Context, name string) (conn.Unit, error) {
 			u.ActiveState, u.SubState, u.MainPID = "inactive", "dead", 0
 		}
 	}
+	if masked, ok := r.host.Masked[name]; ok && masked {
+		u.LoadState, u.UnitFileState = "masked", "masked-runtime"
+	} else if ok && u.LoadState == "masked" {
+		u.LoadState, u.UnitFileState = "loaded", "enabled"
+	}
 	return u, nil
 }
 
 func (r planReader) touched() bool {
-	return r.host != nil && (r.host.Files != nil || len(r.host.Units) > 0)
+	return r.host != nil && (r.host.Files != nil || len(r.host.Units)+len(r.host.Masked) > 0)
 }

@@ -103,6 +103,15 @@ func (w *World) SetUnit(host, unit, state string) {
 	}
 }
 
+// MaskUnit records that a task masks a unit of the host, or unmasks it.
+func (w *World) MaskUnit(host, unit string, masked bool) {
+	h := w.Host(host)
+	if h.Masked == nil {
+		h.Masked = map[string]bool{}
+	}
+	h.Masked[unit] = masked
+}
+
 // InitialCluster is the members as etcd's --initial-cluster wants them,
 // "a=u,b=u", in the order of their names. A member with several peer URLs is
 // repeated for each; one that has not started goes under the name it was given.

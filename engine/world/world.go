@@ -68,8 +68,9 @@ type Member struct {
 
 // Host is what is known of one host beyond its membership.
 type Host struct {
-	Units map[string]string // unit name to "started", "starting" or "stopped"
-	Files *Files            // what a plan has written, moved and removed; nil if nothing
+	Units  map[string]string // unit name to "started", "starting" or "stopped"
+	Masked map[string]bool   // unit name to whether a plan has masked it, or unmasked
+	Files  *Files            // what a plan has written, moved and removed; nil if nothing
 }
 
 // Label is how a member is called in texts: its name, else the name it was
@@ -184,7 +185,7 @@ func (w *World) Host(name string) *Host {
 }
 
 func (h *Host) clone() *Host {
-	c := &Host{Units: map[string]string{}, Files: h.Files.clone()}
+	c := &Host{Units: map[string]string{}, Masked: maps.Clone(h.Masked), Files: h.Files.clone()}
 	for k, v := range h.Units {
 		c.Units[k] = v
 	}

@@ -77,6 +77,8 @@ func up(t *testing.T) *bench {
 	for name, text := range units {
 		b.write(t, "/etc/systemd/system/"+name, text)
 	}
+	// A unit file in /etc would hide a mask in /run.
+	b.write(t, "/usr/lib/systemd/system/held.service", units["sleeper.service"])
 	if err := b.spare.Units().Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +166,22 @@ func TestUnitLaws(t *testing.T) {
 		{"restart what is stopped", "sleeper.service", "restarted", "stopped", false, true, nil},
 		{"stop what is restarted for ever", "looper.service", "stopped", "looping", false, false, nil},
 		{"start without waiting", "slow.service", "started", "stopped", false, false, no},
+		{"mask", "held.service", "masked", "started", false, false, nil},
+		{"is masked", "held.service", "masked", "masked", true, false, nil},
+		{"unmask", "held.service", "unmasked", "masked", false, false, nil},
+		{"is not masked", "held.service", "unmasked", "stopped", true, false, nil},
+		{"mask what is stopped", "held.service", "masked", "stopped", false, false, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if err := b.spare.Units().Unmask(t.Context(), test.unit, true); err != nil {
+				t.Fatal(err)
+			}
 			switch test.before {
+			case "masked":
+				if err := b.spare.Units().Mask(t.Context(), test.unit, true); err != nil {
+					t.Fatal(err)
+				}
 			case "stopped":
 				if err := b.spare.Units().Stop(t.Context(), test.unit); err != nil {
 					t.Fatal(err)
@@ -188,12 +202,16 @@ func TestUnitLaws(t *testing.T) {
 				Host: b.spare, Cluster: engine.Cluster{Unit: sandbox.Unit}, Args: args,
 				Already: test.already, Again: test.again,
 				Advanced: func(t testing.TB, w *world.World) {
-					want := map[string]string{"started": "started", "stopped": "stopped", "restarted": "started"}[test.state]
+					want := map[string]string{"started": "started", "stopped": "stopped", "restarted": "started", "masked": "stopped"}[test.state]
 					if _, ok := test.more["wait"]; ok {
 						want = "starting"
 					}
 					if got := w.Host(b.spare.Name()).Units[test.unit]; got != want {
 						t.Errorf("the model says %q, want %q", got, want)
+					}
+					masked, ok := w.Host(b.spare.Name()).Masked[test.unit]
+					if masked != (test.state == "masked") || ok != strings.HasSuffix(test.state, "masked") {
+						t.Errorf("the model says masked: %v, %v", masked, ok)
 					}
 				},
 				Fingerprint: func(t testing.TB) string {
@@ -201,7 +219,7 @@ func TestUnitLaws(t *testing.T) {
 					if test.before == "looping" { // it changes by itself
 						return fmt.Sprint(u.ActiveState == "activating" || u.MainPID > 0)
 					}
-					return fmt.Sprint(u.ActiveState, u.SubState, u.MainPID, u.InvocationID)
+					return fmt.Sprint(u.ActiveState, u.SubState, u.MainPID, u.InvocationID, u.LoadState)
 				},
 			})
 			if err := b.spare.Units().Stop(t.Context(), test.unit); err != nil {
@@ -274,6 +292,22 @@ func TestUnitSettles(t *testing.T) {
 		t.Fatal(err)
 	}
 	settle("restarted", engine.Done)
+}
+
+func TestUnitThatCannotBeMasked(t *testing.T) {
+	b := up(t)
+	err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("sleeper.service"), "state": str("masked")})
+	if err == nil || !strings.Contains(err.Error(), "its file /etc/systemd/system/sleeper.service hides the mask") {
+		t.Errorf("got %v", err)
+	}
+	// What was to start it is refused, and says why.
+	if err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("held.service"), "state": str("masked")}); err != nil {
+		t.Fatal(err)
+	}
+	err = b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("held.service"), "state": str("started")})
+	if err == nil || !strings.Contains(err.Error(), "masked") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestUnitUnknown(t *testing.T) {

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 func Unit() *engine.Type {
 	return engine.Define(engine.Spec[unitArgs, unitState, unitResults]{
 		Name: "systemd_unit",
-		Doc: "Brings a unit into a state: started, stopped or restarted. A unit that systemd keeps restarting after " +
+		Doc: "Brings a unit into a state: started, stopped or restarted; masked, which is stopped and kept from being " +
+			"started by anything until the next boot or until it is unmasked. A unit that systemd keeps restarting after " +
 			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
 			"refused where the quorum needs it, and starting one whose settings force a new cluster always.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
@@ -25,10 +27,16 @@ func Unit() *engine.Type {
 
 type unitArgs struct {
 	Unit          string `play:"unit,required,unit,nosecret" doc:"The unit, with its suffix."`
-	State         string `play:"state,required" enum:"started stopped restarted" doc:"What it shall be. With restarted it is always stopped and started."`
+	State         string `play:"state,required" enum:"started stopped restarted masked unmasked" doc:"What it shall be. With restarted it is always stopped and started; unmasked starts nothing."`
 	Wait          *bool  `play:"wait" doc:"Wait until it is active. A first member of a new cluster becomes active only with a quorum, so all have to be started with wait = false." default:"true"`
 	AllowDowntime bool   `play:"allow_downtime" doc:"Allow a stop or restart that costs the cluster its quorum." default:"false"`
 }
+
+// stops reports whether nothing of the unit shall run after the task.
+func (a unitArgs) stops() bool { return a.State == "stopped" || a.State == "masked" }
+
+// starts reports whether the task starts something.
+func (a unitArgs) starts() bool { return a.State == "started" || a.State == "restarted" }
 
 func (a unitArgs) wait() bool { return a.Wait == nil || *a.Wait }
 
@@ -48,6 +56,8 @@ type unitState struct {
 	Tells      bool   `json:"tells"`  // it is active only once its process has said that it is ready
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
 	Forces     string `json:"forces"` // what in its settings would force a new cluster; "" for nothing
+	Masked     bool   `json:"masked,omitempty"`
+	File       string `json:"file,omitempty"` // its unit file
 
 	Data world.Data `json:"data"` // what its member would start with; looked at only where one is to be started
 }
@@ -85,6 +95,8 @@ func (s unitState) words() string {
 	switch {
 	case s.phase() == running:
 		return "started"
+	case s.Active == "inactive" && s.Masked:
+		return "masked"
 	case s.Active == "inactive":
 		return "stopped"
 	case s.Active == "failed":
@@ -100,6 +112,10 @@ func (s unitState) is(a unitArgs) bool {
 		return s.phase() == running || s.phase() == starting && !a.wait()
 	case "stopped":
 		return s.phase() == stopped
+	case "masked":
+		return s.phase() == stopped && s.Masked
+	case "unmasked":
+		return !s.Masked
 	}
 	return false // restarted: always once more
 }
@@ -113,6 +129,7 @@ func stateOf(u conn.Unit) unitState {
 		Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload,
 		Tells:  u.Type == "notify" || u.Type == "notify-reload",
 		Forces: world.ForcesNewCluster(u.Environment, u.ExecStart),
+		Masked: u.LoadState == "masked", File: u.FragmentPath,
 	}
 }
 
@@ -126,7 +143,7 @@ func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, err
 // observeStart also looks at what a member would start with.
 func observeStart(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
 	s, err := observeUnit(ctx, l, a)
-	if err != nil || !s.Member || a.State == "stopped" || s.is(a) {
+	if err != nil || !s.Member || !a.starts() || s.is(a) {
 		return s, err
 	}
 	s.Data, err = dataOf(ctx, l)
@@ -149,13 +166,19 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 		}, unitResults{}
 	}
 	switch {
+	case s.is(a) && a.State == "masked":
+		return engine.Planned{Summary: a.Unit + ": stopped and masked already"}, s.results(false)
+	case s.is(a) && a.State == "unmasked":
+		return engine.Planned{Summary: a.Unit + ": not masked"}, s.results(false)
+	case a.State == "masked" && s.phase() == stopped, a.State == "unmasked":
+		return engine.Planned{Needed: true, Summary: fmt.Sprintf("%s: %s -> %s", a.Unit, s.words(), a.State), Unknown: unknown}, unitResults{Changed: true}
 	case s.is(a) && s.Active == "failed":
 		return engine.Planned{Summary: a.Unit + ": stopped already, it has failed"}, s.results(false)
 	case s.is(a):
 		return engine.Planned{Summary: fmt.Sprintf("%s: %s already", a.Unit, s.words())}, s.results(false)
 	}
 	planned := engine.Planned{Needed: true, Summary: fmt.Sprintf("%s: %s -> %s", a.Unit, s.words(), target), Unknown: unknown}
-	if s.NeedReload && a.State != "stopped" {
+	if s.NeedReload && !a.stops() {
 		planned.Details = append(planned.Details, engine.Detail{Name: "note", Value: "unit files have changed and systemd was not told; it will start with the old ones"})
 	}
 	if a.State != "restarted" {
@@ -169,12 +192,12 @@ func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitR
 func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdict {
 	var v world.Verdict
 	switch {
-	case !s.Member, s.is(a):
+	case !s.Member, a.State == "unmasked", s.is(a), a.stops() && s.phase() == stopped:
 		return v
 	case a.State != "started":
 		v = w.Cluster.MayStop(host, a.Unit, a.AllowDowntime)
 	}
-	if a.State == "stopped" {
+	if a.stops() {
 		return v
 	}
 	v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
@@ -190,7 +213,7 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	}
 	begun := time.Now()
 	var before conn.JournalEntry
-	if a.State != "stopped" {
+	if a.starts() {
 		before = newest(ctx, h.Look, a.Unit)
 	}
 	var err error
@@ -205,8 +228,13 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		err = h.Host.Units().Stop(ctx, a.Unit)
 	case "restarted":
 		err = h.Host.Units().Restart(ctx, a.Unit, a.wait())
+	case "masked":
+		err = mask(ctx, h, a, s)
+	case "unmasked":
+		// It may have been masked for good, by a person; that goes as well.
+		err = errors.Join(h.Host.Units().Unmask(ctx, a.Unit, true), h.Host.Units().Unmask(ctx, a.Unit, false))
 	}
-	if err != nil && a.State != "stopped" {
+	if err != nil && a.starts() {
 		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, before, err)
 	}
 	if err != nil {
@@ -223,7 +251,7 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 		if now, err = observeUnit(ctx, l, a); err != nil {
 			return false, err
 		}
-		return now.phase() != stopping && (now.phase() != starting || !a.wait()), nil
+		return now.phase() != stopping && (now.phase() != starting || !a.wait() || !a.starts()), nil
 	})
 	if now.Active == "" {
 		return "", unitResults{}, err
@@ -258,11 +286,15 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		switch {
 		case err != nil:
 			return false, err
-		case a.State == "stopped" && s.phase() == stopping:
+		case a.stops() && s.phase() == stopping:
 			return false, fmt.Errorf("%s is still %s", a.Unit, s.words())
-		case a.State == "stopped" && s.phase() != stopped:
+		case a.stops() && s.phase() != stopped:
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
-		case a.State == "stopped":
+		case a.State == "masked" && !s.Masked:
+			return false, fmt.Errorf("%w: %w", s.unmaskable(a.Unit), engine.ErrStop)
+		case a.State == "unmasked" && s.Masked:
+			return false, fmt.Errorf("%s is still masked: %w", a.Unit, engine.ErrStop)
+		case !a.starts():
 			return true, nil
 		case a.State == "restarted" && r.InvocationID != "" && s.phase() == running && s.Invocation != r.InvocationID:
 			invocation, from, r.InvocationID = s.Invocation, time.Now(), ""
@@ -282,16 +314,22 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		}
 		return time.Since(from) >= steady, nil
 	})
-	if err != nil && a.State != "stopped" {
+	if err != nil && a.starts() {
 		return notActive(ctx, l, a.Unit, begun, conn.JournalEntry{}, err)
 	}
 	return err
 }
 
 func advanceUnit(host, _ string, a unitArgs, _ unitResults, w *world.World) {
-	state := a.State
-	if state != "stopped" && !a.wait() {
-		state = "starting"
+	switch state := a.State; {
+	case state == "masked":
+		w.MaskUnit(host, a.Unit, true)
+		w.SetUnit(host, a.Unit, "stopped")
+	case state == "unmasked":
+		w.MaskUnit(host, a.Unit, false)
+	case a.starts() && !a.wait():
+		w.SetUnit(host, a.Unit, "starting")
+	default:
+		w.SetUnit(host, a.Unit, state)
 	}
-	w.SetUnit(host, a.Unit, state)
 }
