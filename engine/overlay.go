@@ -19,6 +19,11 @@ var errImagined = errors.New("only the run can tell")
 // conn.Host as a conn.Reader cannot be asked for the rest.
 type readOnly struct{ conn.Reader }
 
+// Glance takes all these looks at once, as the host does.
+func (r readOnly) Glance(ctx context.Context, all []*conn.Glance) {
+	conn.LookAt(ctx, r.Reader, all...)
+}
+
 // planReader is a host as the plan imagines it: files and units that the plan
 // has changed are answered from the model, everything else by the real host.
 type planReader struct {
@@ -28,6 +33,59 @@ type planReader struct {
 
 func notExist(op, path string) error {
 	return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}
+}
+
+// Glance asks the host at once for all that the model passes on to it.
+func (r planReader) Glance(ctx context.Context, all []*conn.Glance) {
+	f := fetched{Reader: r.Reader}
+	for _, g := range all {
+		switch state, origin, _ := r.host.Look(g.Path); state {
+		case world.Real:
+			f.glances = append(f.glances, &conn.Glance{What: g.What, Path: g.Path})
+		case world.Moved:
+			f.glances = append(f.glances, &conn.Glance{What: g.What, Path: origin})
+		}
+	}
+	conn.LookAt(ctx, r.Reader, f.glances...)
+	for _, g := range all {
+		g.Take(ctx, planReader{Reader: f, host: r.host})
+	}
+}
+
+// fetched is a host of which some looks have been taken already.
+type fetched struct {
+	conn.Reader
+	glances []*conn.Glance
+}
+
+func (f fetched) find(what conn.GlanceKind, path string) *conn.Glance {
+	for _, g := range f.glances {
+		if g.What == what && g.Path == path {
+			return g
+		}
+	}
+	return nil
+}
+
+func (f fetched) Stat(ctx context.Context, path string) (conn.Info, error) {
+	if g := f.find(conn.Stat, path); g != nil {
+		return g.Info, g.Err
+	}
+	return f.Reader.Stat(ctx, path)
+}
+
+func (f fetched) ReadDir(ctx context.Context, path string) ([]conn.Info, error) {
+	if g := f.find(conn.ReadDir, path); g != nil {
+		return g.Infos, g.Err
+	}
+	return f.Reader.ReadDir(ctx, path)
+}
+
+func (f fetched) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	if g := f.find(conn.ReadFile, path); g != nil {
+		return g.Data, g.Err
+	}
+	return f.Reader.ReadFile(ctx, path)
 }
 
 func (r planReader) ReadFile(ctx context.Context, path string) ([]byte, error) {

@@ -38,7 +38,32 @@ type seen struct {
 
 // see looks at path. That nothing is there is an answer, not an error.
 func see(ctx context.Context, r conn.Reader, path string) (seen, error) {
-	i, err := r.Stat(ctx, path)
+	all, err := seeAll(ctx, r, path)
+	if err != nil {
+		return seen{}, err
+	}
+	return all[0], nil
+}
+
+// seeAll sees several paths at once.
+func seeAll(ctx context.Context, r conn.Reader, paths ...string) ([]seen, error) {
+	var glances []*conn.Glance
+	for _, p := range paths {
+		glances = append(glances, &conn.Glance{What: conn.Stat, Path: p})
+	}
+	conn.LookAt(ctx, r, glances...)
+	var all []seen
+	for _, g := range glances {
+		s, err := seenAt(g.Info, g.Err)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func seenAt(i conn.Info, err error) (seen, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return seen{Looked: true}, nil
 	}
@@ -79,17 +104,19 @@ func (s seen) imagined() bool { return s.Exists && s.Inode == 0 }
 // Who may replace such a link decides what a path through it means.
 func symlinkAbove(ctx context.Context, r conn.Reader, p string) (string, error) {
 	parts := strings.Split(strings.Trim(p, "/"), "/")
+	var above []*conn.Glance
 	for i := 1; i < len(parts); i++ {
-		above := "/" + path.Join(parts[:i]...)
-		s, err := see(ctx, r, above)
-		if err != nil {
+		above = append(above, &conn.Glance{What: conn.Stat, Path: "/" + path.Join(parts[:i]...)})
+	}
+	conn.LookAt(ctx, r, above...)
+	for _, g := range above {
+		switch s, err := seenAt(g.Info, g.Err); {
+		case err != nil:
 			return "", err
-		}
-		if !s.Exists {
+		case !s.Exists:
 			return "", nil
-		}
-		if s.Mode&fs.ModeSymlink != 0 {
-			return above, nil
+		case s.Mode&fs.ModeSymlink != 0:
+			return g.Path, nil
 		}
 	}
 	return "", nil

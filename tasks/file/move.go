@@ -48,14 +48,12 @@ func checkMove(a moveArgs) error {
 }
 
 func observeMove(ctx context.Context, l engine.Look, a moveArgs) (s moveState, err error) {
-	if s.From, err = see(ctx, l.Host, a.From); err != nil {
+	all, err := seeAll(ctx, l.Host, a.From, a.To, path.Dir(a.To))
+	if err != nil {
 		return s, err
 	}
-	if s.To, err = see(ctx, l.Host, a.To); err != nil {
-		return s, err
-	}
-	s.Parent, err = see(ctx, l.Host, path.Dir(a.To))
-	return s, err
+	s.From, s.To, s.Parent = all[0], all[1], all[2]
+	return s, nil
 }
 
 func planMove(p engine.Planning, a moveArgs, s moveState) (engine.Planned, moveResults) {

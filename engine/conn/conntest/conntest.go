@@ -59,6 +59,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 		{"ReadFile", testReadFile},
 		{"Stat", testStat},
 		{"ReadDir", testReadDir},
+		{"Glance", testGlance},
 		{"Mkdir", testMkdir},
 		{"SetAttr", testSetAttr},
 		{"Rename", testRename},

@@ -2,13 +2,28 @@
 
 entry='%n\0%f\0%s\0%u\0%g\0%d\0%i\0%.9Y\0%U\0%G\0'
 
+# mounts: says what is mounted; for each of several looks only once, at the end.
+mounts() { cat /proc/self/mountinfo; }
+glances=
+
+# glance MARK LOOK…: one of several looks, with its end marked.
+glance() {
+	k=$1
+	shift
+	("$@")
+	k="$k $?"
+	printf '\n%s\n' "$k"
+	printf '\n%s\n' "$k" >&2
+}
+
 # lstat FOLDER NAME: describes one file, then says what is mounted.
 lstat() {
 	enter "$1"
+	! absent "./$2" || nothing "$2"
 	printf '%s\0' "$PWD"
 	stat --printf "$entry" -- "./$2" || exit 120
 	printf '\0'
-	cat /proc/self/mountinfo
+	[ -n "$glances" ] || mounts
 }
 
 # list FOLDER: describes what is in it, then says what is mounted.
@@ -30,11 +45,12 @@ list() {
 		shift "$n"
 	done
 	printf '\0'
-	cat /proc/self/mountinfo
+	[ -n "$glances" ] || mounts
 }
 
 # content FILE LIMIT
 content() {
+	! absent "$1" || nothing "$1"
 	if [ ! -f "$1" ]; then
 		stat -L -c %F -- "$1" >/dev/null || exit 120
 		die irregular "it is not a regular file"

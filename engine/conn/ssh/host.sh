@@ -22,9 +22,24 @@ die() {
 # ./name then happens in this folder, whatever its path leads to by then.
 enter() {
 	cd -P -- "$1" 2>/dev/null && return
+	! absent "$1" || nothing "$1"
 	stat -L -c %F -- "$1" >/dev/null || exit 120
 	[ -d "$1" ] || die notdir "$1"
 	die perm "$1"
+}
+
+# absent PATH: whether nothing is there for certain, told without a program. Where
+# it cannot be told like this, a program will say what is the matter.
+absent() {
+	[ ! -e "$1" ] && [ ! -L "$1" ] && [ "${#1}" -lt 200 ] || return
+	p=${1%/*}
+	while [ -n "$p" ] && [ ! -e "$p" ] && [ ! -L "$p" ]; do p=${p%/*}; done
+	[ -d "${p:-/}" ] && [ -x "${p:-/}" ]
+}
+
+nothing() {
+	printf '%s: No such file or directory\n' "$1" >&2
+	exit 120
 }
 
 # safe FOLDER: refuses, for root, a working directory that someone else could
@@ -54,6 +69,7 @@ safe() {
 }
 
 exists() {
+	! absent "$1" || nothing "$1"
 	[ -e "$1" ] || [ -L "$1" ] || { stat -c %F -- "$1" >/dev/null; exit 120; }
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,11 +96,7 @@ func (h *Host) ReadDir(ctx context.Context, p string) ([]conn.Info, error) {
 	if err != nil {
 		return nil, h.failed("readdir", p, err)
 	}
-	for i := range infos {
-		infos[i].Path = path.Join(p, infos[i].Path)
-	}
-	slices.SortFunc(infos, func(a, b conn.Info) int { return strings.Compare(a.Path, b.Path) })
-	return infos, nil
+	return listed(p, infos), nil
 }
 
 // FreeBytes is the space on the file system of p.
