@@ -110,41 +110,45 @@ func checkDropin(a dropinArgs) error {
 }
 
 func observeDropin(ctx context.Context, l engine.Look, a dropinArgs) (s dropinState, err error) {
-	s.Configures = l.Cluster.Unit == a.Unit
-	u, err := l.Host.Unit(ctx, a.Unit)
-	switch {
-	case errors.Is(err, conn.ErrNoUnit):
-		s.Load = "not-found"
-	case err != nil:
+	v, err := lookAt(ctx, l.Host, a)
+	if err != nil {
 		return s, err
-	default:
-		s.Load, s.NeedReload = u.LoadState, u.NeedDaemonReload
-		s.Loaded = slices.Contains(u.DropInPaths, a.path())
-		if err := undone(ctx, l.Host, a, u.DropInPaths); errors.Is(err, errUndone) {
+	}
+	return v.state(l.Cluster, a)
+}
+
+// state is what was seen, as a plan and the journal keep it.
+func (v *view) state(c engine.Cluster, a dropinArgs) (s dropinState, err error) {
+	s.Configures = c.Unit == a.Unit
+	if v.noUnit {
+		s.Load = "not-found"
+	} else {
+		s.Load, s.NeedReload = v.unit.LoadState, v.unit.NeedDaemonReload
+		s.Loaded = slices.Contains(v.unit.DropInPaths, a.path())
+		if err := v.undone(a); errors.Is(err, errUndone) {
 			s.Undone = err.Error()
 		} else if err != nil {
 			return s, err
 		}
 	}
-	if i, err := l.Host.Stat(ctx, path.Dir(a.path())); err == nil {
-		s.Dir = i.Mode.IsDir()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return s, err
+	if v.folder.Err == nil {
+		s.Dir = v.folder.Info.Mode.IsDir()
+	} else if !errors.Is(v.folder.Err, fs.ErrNotExist) {
+		return s, v.folder.Err
 	}
-	i, err := l.Host.Stat(ctx, a.path())
-	if errors.Is(err, fs.ErrNotExist) {
+	switch i := v.file.Info; {
+	case errors.Is(v.file.Err, fs.ErrNotExist):
 		return s, nil
-	}
-	if err != nil {
-		return s, err
-	}
-	if !i.Mode.IsRegular() {
+	case v.file.Err != nil:
+		return s, v.file.Err
+	case !i.Mode.IsRegular():
 		return s, fmt.Errorf("%s is not a plain file (%s); look at it, and remove it by hand", a.path(), i.Mode)
+	default:
+		content := string(v.content.Data)
+		s.Exists, s.Mode, s.Before, s.SHA256 = true, i.Mode.Perm(), content, hash(content)
+		s.Imagined = i.Inode == 0
+		return s, v.content.Err
 	}
-	content, err := l.Host.ReadFile(ctx, a.path())
-	s.Exists, s.Mode, s.Before, s.SHA256 = true, i.Mode.Perm(), string(content), hash(string(content))
-	s.Imagined = i.Inode == 0
-	return s, err
 }
 
 // written reports whether the file is as the arguments want it.
@@ -239,7 +243,7 @@ func applyDropin(ctx context.Context, h engine.Hands, a dropinArgs, s dropinStat
 	if err := h.Host.Units().Reload(ctx); err != nil {
 		return dropinResults{}, fmt.Errorf("daemon-reload: %w", err)
 	}
-	return a.results(true), inEffect(ctx, h.Host, a)
+	return a.results(true), nil // verifyDropin looks whether it has effect
 }
 
 func writeDropin(ctx context.Context, h engine.Hands, a dropinArgs, s dropinState) error {
@@ -277,7 +281,11 @@ func settleDropin(ctx context.Context, l engine.Look, a dropinArgs, before dropi
 }
 
 func verifyDropin(ctx context.Context, l engine.Look, a dropinArgs, _ dropinResults) error {
-	s, err := observeDropin(ctx, l, a)
+	v, err := lookAt(ctx, l.Host, a)
+	if err != nil {
+		return err
+	}
+	s, err := v.state(l.Cluster, a)
 	switch {
 	case err != nil:
 		return err
@@ -286,7 +294,7 @@ func verifyDropin(ctx context.Context, l engine.Look, a dropinArgs, _ dropinResu
 	case !s.written(a):
 		return fmt.Errorf("%s is not what was to be written", a.path())
 	}
-	return inEffect(ctx, l.Host, a)
+	return v.inEffect(a)
 }
 
 func advanceDropin(host, _ string, a dropinArgs, _ dropinResults, w *world.World) {

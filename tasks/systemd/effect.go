@@ -18,13 +18,13 @@ import (
 // inEffect checks that systemd has read the drop-in and goes by it. A drop-in
 // can lie there, well written, and change nothing: systemd was not told, another
 // of the same name hides it, or a later one takes its settings back.
-func inEffect(ctx context.Context, r conn.Reader, a dropinArgs) error {
-	u, err := r.Unit(ctx, a.Unit)
+func (v *view) inEffect(a dropinArgs) error {
+	u := v.unit
 	switch {
-	case errors.Is(err, conn.ErrNoUnit) && a.absent():
+	case v.noUnit && a.absent():
 		return nil
-	case err != nil:
-		return err
+	case v.noUnit:
+		return fmt.Errorf("%w: %s", conn.ErrNoUnit, a.Unit)
 	case u.NeedDaemonReload:
 		return fmt.Errorf("systemd still has an older version of %s in mind (NeedDaemonReload)", a.Unit)
 	case u.LoadState != "loaded":
@@ -37,12 +37,12 @@ func inEffect(ctx context.Context, r conn.Reader, a dropinArgs) error {
 	case a.absent():
 		return fmt.Errorf("systemd still reads %s", a.path())
 	case !reads:
-		if err := undone(ctx, r, a, u.DropInPaths); err != nil {
+		if err := v.undone(a); err != nil {
 			return err
 		}
 		return fmt.Errorf("systemd does not read %s; it reads %s", a.path(), strings.Join(u.DropInPaths, ", "))
 	}
-	if err := undone(ctx, r, a, u.DropInPaths); err != nil {
+	if err := v.undone(a); err != nil {
 		return err
 	}
 	ours, err := parse(a.content())
@@ -59,22 +59,73 @@ var errUndone = errors.New("it would have no effect")
 // names the one in the first directory counts.
 var unitDirs = [...]string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"}
 
-// dropins lists a unit's drop-ins as the next daemon-reload will find them, and
+// view is all that one look at a unit and its drop-ins shows.
+type view struct {
+	unit    conn.Unit
+	noUnit  bool                       // systemd knows none of that name
+	dirs    [len(unitDirs)]conn.Glance // of drop-ins
+	folder  conn.Glance                // that ours goes into
+	file    conn.Glance                // ours
+	content conn.Glance                // of ours
+	later   map[string]*conn.Glance    // contents of drop-ins that come after ours, by path
+}
+
+// lookAt looks at a unit and its drop-ins: systemd is asked while the files are
+// looked at, in one trip, and in another one where drop-ins come after ours.
+func lookAt(ctx context.Context, r conn.Reader, a dropinArgs) (*view, error) {
+	v := &view{later: map[string]*conn.Glance{}}
+	var all []*conn.Glance
+	for i, dir := range unitDirs {
+		v.dirs[i] = conn.Glance{What: conn.ReadDir, Path: path.Join(dir, a.Unit+".d")}
+		all = append(all, &v.dirs[i])
+	}
+	v.folder = conn.Glance{What: conn.Stat, Path: path.Dir(a.path())}
+	v.file = conn.Glance{What: conn.Stat, Path: a.path()}
+	v.content = conn.Glance{What: conn.ReadFile, Path: a.path()}
+	all = append(all, &v.folder, &v.file, &v.content)
+	asked := make(chan error, 1)
+	go func() {
+		var err error
+		v.unit, err = r.Unit(ctx, a.Unit)
+		asked <- err
+	}()
+	conn.LookAt(ctx, r, all...)
+	if err := <-asked; errors.Is(err, conn.ErrNoUnit) {
+		v.noUnit = true
+	} else if err != nil {
+		return nil, err
+	}
+	if a.absent() || v.noUnit {
+		return v, nil
+	}
+	all = nil
+	for _, p := range v.dropins() {
+		if path.Base(p) > a.Name {
+			v.later[p] = &conn.Glance{What: conn.ReadFile, Path: p}
+			all = append(all, v.later[p])
+		}
+	}
+	if len(all) > 0 {
+		conn.LookAt(ctx, r, all...)
+	}
+	return v, nil
+}
+
+// dropins lists the unit's drop-ins as the next daemon-reload will find them, and
 // those that systemd has read from elsewhere.
-func dropins(ctx context.Context, r conn.Reader, unit string, read []string) []string {
+func (v *view) dropins() []string {
 	var found []string
 	hidden := map[string]bool{}
-	for _, dir := range unitDirs {
+	for _, dir := range v.dirs {
 		// A directory that is not there, or of which only the run can tell, adds
 		// nothing to what systemd has read.
-		infos, _ := r.ReadDir(ctx, path.Join(dir, unit+".d"))
-		for _, i := range infos {
+		for _, i := range dir.Infos {
 			if name := path.Base(i.Path); strings.HasSuffix(name, ".conf") && !hidden[name] {
 				hidden[name], found = true, append(found, i.Path)
 			}
 		}
 	}
-	for _, p := range read {
+	for _, p := range v.unit.DropInPaths {
 		if name := path.Base(p); !hidden[name] {
 			hidden[name], found = true, append(found, p)
 		}
@@ -84,8 +135,8 @@ func dropins(ctx context.Context, r conn.Reader, unit string, read []string) []s
 
 // undone looks whether a drop-in would have effect, be it there yet or not: of
 // equal names the one in /etc hides the one in /run, and of others those with a
-// later name win. read is what systemd has read.
-func undone(ctx context.Context, r conn.Reader, a dropinArgs, read []string) error {
+// later name win.
+func (v *view) undone(a dropinArgs) error {
 	if a.absent() {
 		return nil
 	}
@@ -93,11 +144,11 @@ func undone(ctx context.Context, r conn.Reader, a dropinArgs, read []string) err
 	if err != nil {
 		return err
 	}
-	for _, p := range dropins(ctx, r, a.Unit, read) {
+	for _, p := range v.dropins() {
 		switch name := path.Base(p); {
 		case p == a.path(), name < a.Name:
 		case name > a.Name:
-			if err := takenBack(ctx, r, ours, a.path(), p); err != nil {
+			if err := v.takenBack(ours, a.path(), p); err != nil {
 				return err
 			}
 		case a.Runtime && strings.HasPrefix(p, "/etc/"):
@@ -108,15 +159,15 @@ func undone(ctx context.Context, r conn.Reader, a dropinArgs, read []string) err
 }
 
 // takenBack reports what the later drop-in takes back of ours.
-func takenBack(ctx context.Context, r conn.Reader, ours []*unit.UnitOption, path, later string) error {
-	content, err := r.ReadFile(ctx, later)
-	if errors.Is(err, fs.ErrNotExist) {
+func (v *view) takenBack(ours []*unit.UnitOption, path, later string) error {
+	seen := v.later[later]
+	if errors.Is(seen.Err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if seen.Err != nil {
+		return seen.Err
 	}
-	theirs, err := unit.DeserializeOptions(strings.NewReader(string(content)))
+	theirs, err := unit.DeserializeOptions(strings.NewReader(string(seen.Data)))
 	if err != nil {
 		return fmt.Errorf("%s, which comes after %s, is no unit file: %w", later, path, err)
 	}

@@ -423,7 +423,10 @@ func TestDropinWithoutEffect(t *testing.T) {
 			if test.want == "" && refusal != nil || test.want != "" && (refusal == nil || !strings.Contains(refusal.Error(), test.want)) {
 				t.Errorf("Guard: got %v, want %q", refusal, test.want)
 			}
-			err = b.apply(t, typ, args)
+			r, err := typ.Apply(t.Context(), engine.Hands{Look: b.look(), Host: b.spare}, all, s)
+			if err == nil {
+				err = typ.Verify(t.Context(), b.look(), all, r)
+			}
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
