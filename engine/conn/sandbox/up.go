@@ -57,6 +57,9 @@ func (o *Options) complete() error {
 	if n := o.Members + o.Spares; o.Members < 0 || o.Spares < 0 || n < 1 || n > maxHosts {
 		return fmt.Errorf("a sandbox has 1 to %d hosts", maxHosts)
 	}
+	if o.Auth && o.Members == 0 {
+		return errors.New("there has to be a member of which authentication is turned on")
+	}
 	if !plainName.MatchString(o.NamePrefix + "1") {
 		return fmt.Errorf("%q cannot begin the name of a host", o.NamePrefix)
 	}
