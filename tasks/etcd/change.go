@@ -43,7 +43,7 @@ func (a *access) change(ctx context.Context, send func(ctx context.Context, c *c
 	defer c.close()
 	ctx, cancel := context.WithTimeout(c.life, changeFor)
 	defer cancel()
-	return c.explain(send(ctx, c.Client))
+	return a.allowed(c.explain(send(ctx, c.Client)))
 }
 
 // persist sends a change until etcd takes it, as long as etcd's refusals are of

@@ -26,7 +26,7 @@ import (
 // the 7 s that a server with default timeouts takes to give up itself.
 const (
 	lookFor   = 3 * time.Second
-	loginFor  = 5 * time.Second // instead of lookFor where there is a user: etcd hashes the password for each client
+	loginFor  = 5 * time.Second // instead of lookFor where there is a user: etcd hashes the password at a login
 	changeFor = 8 * time.Second
 )
 
@@ -42,12 +42,13 @@ type access struct {
 	tls       *tls.Config
 	password  string
 	links     *links
+	login     *login
 	patience  time.Duration // of one look
 }
 
 // newAccess reads what the inventory names: files of TLS and the password.
 func newAccess(l engine.Look, r Reach) (*access, error) {
-	a := &access{look: l, endpoints: r.Endpoints, patience: lookFor, links: linksOf(l)}
+	a := &access{look: l, endpoints: r.Endpoints, patience: lookFor, links: linksOf(l), login: loginOf(l)}
 	if l.Cluster.Auth.Username != "" {
 		a.patience = loginFor
 	}
@@ -102,7 +103,11 @@ func Password(auth engine.Auth) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("the password of etcd's user %s: %w", auth.Username, err)
 		}
-		return strings.TrimRight(string(b), "\r\n"), nil
+		p := strings.TrimRight(string(b), "\r\n")
+		if p == "" {
+			return "", fmt.Errorf("the password of etcd's user %s belongs in %s, which is empty", auth.Username, auth.PasswordFile)
+		}
+		return p, nil
 	}
 	return "", fmt.Errorf("the inventory names etcd's user %s, and neither password_env nor password_file", auth.Username)
 }
@@ -129,7 +134,7 @@ type client struct {
 	end  context.CancelFunc
 }
 
-// open returns a client; nothing is dialled yet unless there is a user to log in.
+// open returns a client; nothing is dialled yet.
 // Its life ends with ctx, and its goroutines with Close.
 func (a *access) open(ctx context.Context, endpoint string) (*client, error) {
 	return a.openBut(ctx, endpoint, nil)
@@ -163,7 +168,7 @@ func (a *access) read(ctx context.Context, endpoint string, ask func(c *client) 
 		if err != nil {
 			return err
 		}
-		err = c.explain(ask(c))
+		err = a.allowed(c.explain(ask(c)))
 		c.close()
 		if !c.kept || !cut(err) || ctx.Err() != nil {
 			return err
@@ -196,17 +201,10 @@ func (a *access) connect(ctx context.Context, endpoint string, l *link) error {
 	l.client, err = clientv3.New(clientv3.Config{
 		Endpoints:       []string{endpoint},
 		Context:         life,
-		DialTimeout:     a.patience, // bounds only the login
 		TLS:             a.tls,
-		Username:        a.look.Cluster.Auth.Username,
-		Password:        a.password,
 		Logger:          zap.NewNop(),
 		MaxUnaryRetries: 1, // who calls decides about another try
-		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			conn, err := a.dial(ctx, addr)
-			l.dialled(err)
-			return conn, err
-		})},
+		DialOptions:     a.dialOptions(endpoint, l),
 	})
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -216,6 +214,21 @@ func (a *access) connect(ctx context.Context, endpoint string, l *link) error {
 		return l.explain(err)
 	}
 	return nil
+}
+
+func (a *access) dialOptions(endpoint string, l *link) []grpc.DialOption {
+	options := []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := a.dial(ctx, addr)
+		l.dialled(err)
+		return conn, err
+	})}
+	if strings.HasPrefix(endpoint, "https:") {
+		options = append(options, grpc.WithTransportCredentials(newHandshake(a.tls, a.look.Cluster.TLS, l)))
+	}
+	if a.look.Cluster.Auth.Username != "" {
+		options = append(options, grpc.WithChainUnaryInterceptor(a.authorize))
+	}
+	return options
 }
 
 // explain makes a dialError of the error of a request where nothing ever

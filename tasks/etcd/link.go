@@ -163,6 +163,18 @@ func (l *link) dialled(err error) {
 	}
 }
 
+// refused takes note of a connection on which nothing was sent, because the two
+// sides did not agree on their certificates.
+func (l *link) refused(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = err
+	if l.dials == 1 && l.connected {
+		l.connected = false
+		close(l.gone)
+	}
+}
+
 // explain makes a dialError of an error where nothing ever connected.
 func (l *link) explain(err error) error {
 	l.mu.Lock()

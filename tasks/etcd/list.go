@@ -210,24 +210,40 @@ func (a *access) agreed(ctx context.Context) (listing, error) {
 	return l, err
 }
 
-// silence is the error of a cluster of which no endpoint answers.
+// silence is the error of a cluster of which no endpoint answers, or lets
+// anybody in.
 func silence(endpoints []string, errs map[string]error) error {
-	var parts []string
-	unreached := len(errs) > 0
+	var reasons []string
+	by := map[string][]string{} // endpoints by what is wrong with them
+	unreached, refused := len(errs) > 0, false
 	for _, e := range endpoints {
-		if err := errs[e]; err != nil {
-			parts = append(parts, e+": "+reason(err))
-			unreached = unreached && notReached(err)
+		err := errs[e]
+		if err == nil {
+			continue
 		}
+		why := reason(err)
+		if by[why] == nil {
+			reasons = append(reasons, why)
+		}
+		by[why] = append(by[why], e)
+		var credentials *credentialError
+		refused = refused || errors.As(err, &credentials)
+		unreached = unreached && notReached(err)
 	}
-	if len(parts) == 0 {
+	if len(reasons) == 0 {
 		return errors.New("no endpoint of the cluster answers")
 	}
-	text := "no endpoint of the cluster answers (" + strings.Join(parts, "; ") + ")"
-	if unreached {
-		return &unreachedError{text}
+	for i, why := range reasons {
+		reasons[i] = strings.Join(by[why], ", ") + ": " + why
 	}
-	return errors.New(text)
+	text := strings.Join(reasons, "; ")
+	switch {
+	case refused:
+		return &credentialError{text: "no endpoint of the cluster can be used: " + text}
+	case unreached:
+		return &unreachedError{"no endpoint of the cluster answers (" + text + ")"}
+	}
+	return errors.New("no endpoint of the cluster answers (" + text + ")")
 }
 
 // unreachedError says that not even the hosts of the endpoints were reached.

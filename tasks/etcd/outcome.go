@@ -29,8 +29,12 @@ const (
 // outcomeOf says what the error of a change of membership proves. Whatever it
 // does not know proves nothing.
 func outcomeOf(err error) outcome {
+	var credentials *credentialError
 	var d *dialError
-	if errors.As(err, &d) {
+	switch {
+	case errors.As(err, &credentials):
+		return refused
+	case errors.As(err, &d):
 		return unsent
 	}
 	// The texts are the servers' own. Codes do not tell: "unhealthy cluster" has
@@ -51,10 +55,13 @@ func outcomeOf(err error) outcome {
 		{"user name is empty", refused},
 		{"authentication failed", refused},
 		{"authentication is not enabled", refused},
+		{"revision of auth store is old", refused},
 		{"rpc not supported for learner", refused},
 		{"no address available", unsent},
 		{"there is no connection available", unsent},
 		{"Error while dialing", unsent},
+		{"authentication handshake failed", unsent},
+		{"error reading server preface", unsent},
 		{"URL scheme must be", refused},
 		{"URL must not contain", refused},
 		{"Peer URLs already exists", earlier},
