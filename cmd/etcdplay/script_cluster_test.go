@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -44,6 +45,42 @@ func clientURLs(ts *testscript.TestScript, names []string) []string {
 	return urls
 }
 
+// boxClient is a client of the sandbox's members, as its inventory has it.
+func boxClient(s *sandbox.Sandbox, urls []string) (*clientv3.Client, error) {
+	password, err := sandboxPassword(s)
+	if err != nil {
+		return nil, err
+	}
+	return sandboxClient(s, urls, password)
+}
+
+// etcdctlCommand runs the etcdctl of one release against the host named, from
+// outside: with what the inventory of the script's sandbox names, and with none
+// of our code.
+func etcdctlCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: [!] etcdctl VERSION HOST ARGUMENT…")
+	}
+	s := box(ts)
+	cmd := exec.Command(filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), args[0], "etcdctl"), args[2:]...)
+	cmd.Env = []string{"ETCDCTL_ENDPOINTS=" + clientURLs(ts, args[1:2])[0]}
+	if args[0] == "3.4" {
+		cmd.Env = append(cmd.Env, "ETCDCTL_API=3")
+	}
+	if ca, cert, key := s.ClientFiles(); ca != "" {
+		cmd.Env = append(cmd.Env, "ETCDCTL_CACERT="+ca, "ETCDCTL_CERT="+cert, "ETCDCTL_KEY="+key)
+	}
+	password, err := sandboxPassword(s)
+	ts.Check(err)
+	if password != "" {
+		cmd.Env = append(cmd.Env, "ETCDCTL_USER="+root+":"+password)
+	}
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	if err := cmd.Run(); (err != nil) != neg {
+		ts.Fatalf("etcdctl %s: %v", strings.Join(args, " "), err)
+	}
+}
+
 // keysCommand writes keys, and finds them again.
 func keysCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || neg {
@@ -54,7 +91,7 @@ func keysCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	urls := clientURLs(ts, args[2:])
-	client, err := connect(urls)
+	client, err := boxClient(box(ts), urls)
 	ts.Check(err)
 	defer client.Close()
 	k := keys{client: client, count: count}
@@ -78,7 +115,7 @@ func membersCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: members [HOST…]")
 	}
 	for _, url := range clientURLs(ts, args) {
-		if text, _ := membersOf(url); text != "" {
+		if text, _ := membersOf(box(ts), url); text != "" {
 			fmt.Fprint(ts.Stdout(), text)
 			return
 		}
@@ -88,15 +125,16 @@ func membersCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // membersOf is one line a member, as the server at url remembers them, and its
 // revision. Without an answer both are empty.
-func membersOf(url string) (members, revision string) {
+func membersOf(s *sandbox.Sandbox, url string) (members, revision string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+	_, addr, _ := strings.Cut(url, "://")
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return "", "" // the client would try again until the end of its time
 	}
 	_ = c.Close()
-	client, err := connect([]string{url})
+	client, err := boxClient(s, []string{url})
 	if err != nil {
 		return "", ""
 	}
@@ -161,7 +199,7 @@ func fingerprint(ts *testscript.TestScript, neg bool, args []string) {
 		return nil
 	}))
 	for _, h := range s.Hosts() {
-		members, revision := membersOf(h.ClientURL())
+		members, revision := membersOf(s, h.ClientURL())
 		fmt.Fprint(&b, h.Name, "\n", members, revision)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))

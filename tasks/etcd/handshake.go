@@ -150,4 +150,3 @@ func validity(c *x509.Certificate, now time.Time) string {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
