@@ -54,6 +54,7 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"etcd_members read controller retry",
 		"etcd_peers read controller retry",
 		"etcd_snapshot_restore change host",
+		"etcd_snapshot_save change either retry",
 		"etcd_snapshot_status read either retry",
 		"exec change either",
 		"move change host",

@@ -22,12 +22,13 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{Restore(), Status()}
+	return []*engine.Type{Restore(), Save(), Status()}
 }
 
 // Verbs lists what this package does on a host.
 func Verbs() []onhost.Verb {
 	return []onhost.Verb{
+		onhost.Define("snapshot-save", saveHere),
 		onhost.Define("snapshot-status", statusOf),
 		onhost.Define("snapshot-restore", restore),
 	}

@@ -186,6 +186,22 @@ func TestLaws(t *testing.T) {
 			})
 		}
 	})
+	t.Run("save", func(t *testing.T) {
+		s := start(t, t.TempDir(), nil)
+		s.fill(t, 10)
+		for name, h := range map[string]conn.Host{"host": here(t), "controller": nil} {
+			t.Run(name, func(t *testing.T) {
+				dir := t.TempDir()
+				enginetest.Run(t, Save(), enginetest.Case{
+					Host: h, Args: map[string]cty.Value{"endpoint": text(s.client), "path": text(filepath.Join(dir, "backup.db"))},
+					Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+						return new(net.Dialer).DialContext(ctx, "tcp", addr)
+					},
+					Fingerprint: func(t testing.TB) string { return enginetest.Tree(t, dir) },
+				})
+			})
+		}
+	})
 	t.Run("restore", func(t *testing.T) {
 		dir := t.TempDir()
 		args := restoreArguments(path, filepath.Join(dir, "etcd"))

@@ -1,0 +1,330 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/tasks/etcd"
+	"github.com/etcdplay/etcdplay/tasks/onhost"
+)
+
+// source is the member that a snapshot is taken of, and who asks it. It goes to
+// the host over stdin, never as an argument: it holds secrets.
+type source struct {
+	Endpoint string `json:"endpoint"`
+	CA       []byte `json:"ca,omitempty"` // PEM, as the following two
+	Cert     []byte `json:"cert,omitempty"`
+	Key      []byte `json:"key,omitempty"`
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+}
+
+// sourceOf reads what the inventory names.
+func sourceOf(l engine.Look, endpoint string) (s source, err error) {
+	s = source{Endpoint: endpoint, Username: l.Cluster.Auth.Username}
+	if s.Password, err = etcd.Password(l.Cluster.Auth); err != nil {
+		return s, err
+	}
+	for _, f := range []struct {
+		to   *[]byte
+		path string
+	}{{&s.CA, l.Cluster.TLS.CAFile}, {&s.Cert, l.Cluster.TLS.CertFile}, {&s.Key, l.Cluster.TLS.KeyFile}} {
+		if f.path == "" {
+			continue
+		}
+		if *f.to, err = os.ReadFile(f.path); err != nil {
+			return s, fmt.Errorf("client certificates of the inventory: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// config is the client's TLS configuration; nil for plain HTTP.
+func (s source) config() (*tls.Config, error) {
+	if !strings.HasPrefix(s.Endpoint, "https:") {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(s.CA) > 0 {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(s.CA) {
+			return nil, errors.New("the inventory's ca_file holds no certificate")
+		}
+	}
+	if len(s.Cert) > 0 {
+		pair, err := tls.X509KeyPair(s.Cert, s.Key)
+		if err != nil {
+			return nil, fmt.Errorf("client certificates of the inventory: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// loginFor bounds the login and the first answer of the member.
+const loginFor = 10 * time.Second
+
+// window is how much of a snapshot may be under way: what keeps a connection of
+// 100 MB/s with a round trip of 80 ms busy.
+const window = 8 << 20
+
+func (s source) open(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error)) (*clientv3.Client, error) {
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(s.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	// gRPC goes on dialling until time is up, so that a refusal is found out first.
+	probe, err := dial(ctx, u.Host)
+	if err != nil {
+		return nil, err
+	}
+	_ = probe.Close() // nothing was said over it
+	return clientv3.New(clientv3.Config{
+		Endpoints: []string{s.Endpoint}, Context: ctx, DialTimeout: loginFor, TLS: config,
+		Username: s.Username, Password: s.Password, Logger: zap.NewNop(), MaxUnaryRetries: 1,
+		DialOptions: []grpc.DialOption{
+			grpc.WithContextDialer(dial), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+		},
+	})
+}
+
+// Record is what is written beside a snapshot, as PATH.json.
+type Record struct {
+	Format    int       `json:"format"`
+	Run       string    `json:"run"`
+	Path      string    `json:"path"`
+	Endpoint  string    `json:"endpoint"`
+	ClusterID string    `json:"cluster_id"`
+	MemberID  string    `json:"member_id"`
+	Server    string    `json:"server"` // the version of etcd that it is of
+	TakenAt   time.Time `json:"taken_at"`
+	Contents
+}
+
+const recordFormat = 1
+
+func recordPath(path string) string { return path + ".json" }
+
+// saveRequest is what the verb snapshot-save is asked. Its answer is the Record.
+type saveRequest struct {
+	Source source `json:"source"`
+	Path   string `json:"path"`
+	Run    string `json:"run"`
+}
+
+// part is where the file grows, under a name that no other run has.
+func (q saveRequest) part() string { return q.Path + ".etcdplay." + q.Run + ".part" }
+
+// saveHere saves a snapshot on the host that this process runs on. A member that
+// listens on loopback only, and advertises the host's address, is found there.
+func saveHere(ctx context.Context, root onhost.Root, q saveRequest) (Record, error) {
+	return save(ctx, root, q, func(ctx context.Context, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if host, port, serr := net.SplitHostPort(addr); err != nil && serr == nil && ours(host) {
+			if conn, lerr := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", port)); lerr == nil {
+				return conn, nil
+			}
+		}
+		return conn, err
+	}, func(int64, int64) {})
+}
+
+// ours reports whether an address is one of this machine.
+func ours(host string) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.String() == host {
+			return true
+		}
+	}
+	return false
+}
+
+// save streams a snapshot of one member into a file. Nothing is at q.Path before
+// the file is whole, compared with its checksum, looked at page by page, and on
+// disk; and then its record is beside it.
+func save(ctx context.Context, root onhost.Root, q saveRequest, dial func(ctx context.Context, addr string) (net.Conn, error),
+	progress func(done, total int64),
+) (r Record, err error) {
+	c, err := q.Source.open(ctx, dial)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
+	}
+	defer c.Close()
+	asked, cancel := context.WithTimeout(ctx, loginFor)
+	defer cancel()
+	st, err := c.Status(asked, q.Source.Endpoint)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
+	}
+	r = Record{
+		Format: recordFormat, Run: q.Run, Path: q.Path, Endpoint: q.Source.Endpoint, Server: st.Version, TakenAt: time.Now().UTC(),
+		ClusterID: fmt.Sprintf("%x", st.Header.ClusterId), MemberID: fmt.Sprintf("%x", st.Header.MemberId),
+	}
+	part, final := root.Path(q.part()), root.Path(q.Path)
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an earlier attempt of this run
+		return r, err
+	}
+	defer os.Remove(part) // it is gone if all went well
+	if r.Contents, err = receive(ctx, c, part, progress); err != nil {
+		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
+	}
+	if err := r.read(part, q.Path); err != nil {
+		return r, err
+	}
+	return r, r.install(part, final)
+}
+
+// receive writes what the member sends to a new file, makes it durable and
+// compares its checksum.
+func receive(ctx context.Context, c *clientv3.Client, path string, progress func(done, total int64)) (got Contents, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return got, err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	stream, err := pb.NewMaintenanceClient(c.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{})
+	if err != nil {
+		return got, err
+	}
+	sum := sha256.New()
+	var last []byte // what may be the checksum
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return got, err
+		}
+		b := m.GetBlob()
+		if got.Size == 0 {
+			if err := enough(path, int64(len(b))+int64(m.GetRemainingBytes())); err != nil {
+				return got, err
+			}
+		}
+		if _, err := f.Write(b); err != nil {
+			return got, err
+		}
+		got.Size += int64(len(b))
+		last = hashAllBut(sum, last, b)
+		progress(got.Size, got.Size+int64(m.GetRemainingBytes()))
+	}
+	pages := sum.Sum(nil)
+	sum.Write(last)
+	got.SHA256, got.Sum, got.Alarms = hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(last), []string{}
+	if got.Size%sector != sumSize || hex.EncodeToString(pages) != got.Sum {
+		return got, refuse(codeHash, "what came is not what was sent: %d bytes with sha256 %x, and the checksum at their end is %s", got.Size, pages, got.Sum)
+	}
+	return got, f.Sync()
+}
+
+// hashAllBut hashes what came before and b, but for the last 32 bytes, which it
+// returns.
+func hashAllBut(h io.Writer, before, b []byte) []byte {
+	if len(b) < sumSize {
+		b = append(before, b...)
+		n := max(0, len(b)-sumSize)
+		_, _ = h.Write(b[:n]) // a hash takes everything
+		return b[n:]
+	}
+	_, _ = h.Write(before)
+	_, _ = h.Write(b[:len(b)-sumSize])
+	return append([]byte(nil), b[len(b)-sumSize:]...)
+}
+
+// enough refuses what the file system has no room for.
+func enough(path string, size int64) error {
+	var st syscall.Statfs_t
+	dir := filepath.Dir(path)
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return err
+	}
+	if free := int64(st.Bavail) * int64(st.Bsize); free < size {
+		return fmt.Errorf("%s has %d bytes free, and the snapshot is about %d bytes", dir, free, size)
+	}
+	return nil
+}
+
+// install gives the file its name, never that of another, after its record has
+// one. What is found under the name is so always whole and on record.
+func (r Record) install(part, final string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	record := recordPath(final)
+	if old, err := os.ReadFile(record); err == nil {
+		var was Record
+		if json.Unmarshal(old, &was) != nil || was.Run != r.Run {
+			return fmt.Errorf("%s is there already, of another run", recordPath(r.Path))
+		}
+		if _, err := os.Lstat(final); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already", r.Path)
+		}
+		if err := os.Remove(record); err != nil { // of an attempt that ended just here
+			return err
+		}
+	}
+	if err := writeDurably(record, append(text, '\n')); err != nil {
+		return err
+	}
+	if err := os.Link(part, final); err != nil {
+		_ = os.Remove(record) // the error of the link says what is wrong
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is there already; nothing is ever overwritten", r.Path)
+		}
+		return err
+	}
+	if err := os.Remove(part); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(final))
+}
+
+// explain says what to do about what etcd says of who asks.
+func explain(err error) error {
+	switch e := rpctypes.Error(err); {
+	case errors.Is(e, rpctypes.ErrUserEmpty), errors.Is(e, rpctypes.ErrPermissionDenied):
+		return fmt.Errorf("%w: authentication is on, and only a user with the role root may take a snapshot; name one in the inventory's cluster, with username and password_env or password_file", e)
+	case errors.Is(e, rpctypes.ErrAuthFailed):
+		return fmt.Errorf("%w: the inventory's user or password is wrong", e)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("does not answer: %w", err)
+	}
+	return err
+}
