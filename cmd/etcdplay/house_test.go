@@ -27,6 +27,7 @@ type room struct {
 var house = []room{
 	{path: "engine/journal", others: []string{"github.com/zclconf/go-cty", "golang.org/x/sys"}},
 	{path: "engine/world", others: []string{"github.com/zclconf/go-cty"}},
+	{path: "engine/flags"},
 	{path: "engine/conn/conntest", ours: []string{"engine/conn"}},
 	{path: "engine/conn/local", ours: []string{"engine/conn", "engine/conn/internal"}, others: connLibraries},
 	{path: "engine/conn/ssh", ours: []string{"engine/conn", "engine/conn/internal"}, others: connLibraries},
@@ -44,7 +45,8 @@ var house = []room{
 	{path: "tasks/onhost", ours: []string{"engine/conn"}},
 	{path: "tasks/snapshot", ours: append(tasksMay, "tasks/onhost", "tasks/etcd"), others: append(taskLibraries, "go.etcd.io/bbolt", "google.golang.org/protobuf")},
 	{path: "tasks", ours: []string{"engine", "tasks/"}},
-	{path: "hcl", ours: []string{"engine"}, others: []string{
+	{path: "hcl", ours: []string{"engine", "engine/flags"}, others: []string{
+		"github.com/goccy/go-yaml",
 		"github.com/hashicorp/hcl/v2", "github.com/hashicorp/go-version", "github.com/zclconf/go-cty",
 		"github.com/agext/levenshtein", "github.com/mitchellh/go-wordwrap", "golang.org/x/text",
 		"github.com/clipperhouse/", "github.com/apparentlymart/go-textseg", "github.com/mattn/go-runewidth", "github.com/rivo/uniseg",
@@ -54,7 +56,7 @@ var house = []room{
 }
 
 var (
-	tasksMay      = []string{"engine", "engine/conn", "engine/world"}
+	tasksMay      = []string{"engine", "engine/conn", "engine/flags", "engine/world"}
 	taskLibraries = []string{
 		"github.com/zclconf/go-cty", "go.etcd.io/etcd/", "google.golang.org/grpc", "google.golang.org/protobuf/encoding/protowire", "go.uber.org/zap",
 		"github.com/coreos/go-systemd/v22", "github.com/hashicorp/go-version",
