@@ -145,6 +145,26 @@ const (
 	TwoClusters       Code = "EP5014"
 )
 
+// Container Linux Configs: first what the transpilers find, then what they let
+// pass.
+const (
+	ConfigSyntax     Code = "EP6001"
+	ConfigValue      Code = "EP6002"
+	ConfigKey        Code = "EP6003"
+	ConfigVersion    Code = "EP6004"
+	ConfigTemplating Code = "EP6005"
+	ConfigEmpty      Code = "EP6006"
+
+	ConfigCluster   Code = "EP6101"
+	ConfigExpanded  Code = "EP6102"
+	ConfigShadowed  Code = "EP6103"
+	ConfigURL       Code = "EP6104"
+	ConfigFlag      Code = "EP6105"
+	ConfigContainer Code = "EP6106"
+	ConfigDuplicate Code = "EP6107"
+	ConfigWord      Code = "EP6108"
+)
+
 // Entry is a code with what it stands for.
 type Entry struct {
 	Code    Code
@@ -263,5 +283,21 @@ func Codes() []Entry {
 		{BadTLS, "TLS settings that do not fit together"},
 		{BadAuth, "a password that is told twice or not at all"},
 		{TwoClusters, "a host that is a member of two clusters"},
+
+		{ConfigSyntax, "a Container Linux Config is no YAML, or nested too deeply"},
+		{ConfigValue, "a value of a Container Linux Config has the wrong type"},
+		{ConfigKey, "a key that the release of etcd does not have"},
+		{ConfigVersion, "a version of etcd that cannot be configured so"},
+		{ConfigTemplating, "braces that stand for nothing on the platform"},
+		{ConfigEmpty, "a Container Linux Config without an etcd section"},
+
+		{ConfigCluster, "an initial cluster with which etcd does not start"},
+		{ConfigExpanded, "a value in which systemd expands % or $"},
+		{ConfigShadowed, "a flag beside a variable of the same name"},
+		{ConfigURL, "a URL with which etcd does not start, or cannot be reached"},
+		{ConfigFlag, "a flag that this release of etcd does not know"},
+		{ConfigContainer, "a path that etcd does not see in its container"},
+		{ConfigDuplicate, "a key that is given twice"},
+		{ConfigWord, "a word that etcd does not know"},
 	}
 }
