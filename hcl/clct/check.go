@@ -68,12 +68,16 @@ func (k *checker) cluster() {
 	if name == "" || templated(name) {
 		return
 	}
+	advertised := k.get("initial_advertise_peer_urls")
 	if byName[name] == nil {
+		hint := ""
+		if other := owner[advertised]; other != "" {
+			hint = fmt.Sprintf(" It calls the member at %s %q; write %q.", advertised, other, name)
+		}
 		k.add(diag.ConfigCluster, at, "Own name is missing", "The initial cluster has %s, and not this member's own name %q, so etcd does not start: couldn't find local name in the initial cluster configuration.%s",
-			strings.Join(names, ", "), name, diag.DidYouMean(name, names))
+			strings.Join(names, ", "), name, hint)
 		return
 	}
-	advertised := k.get("initial_advertise_peer_urls")
 	if advertised == "" || templated(advertised) {
 		return
 	}
@@ -101,8 +105,7 @@ func (k *checker) expansions() {
 	}
 }
 
-// released is the release of etcd that will run, as far as it is told, and
-// whether its own unit has a variable for a key.
+// released is the release of etcd that will run, as far as it is told.
 func (k *checker) released() (release string, known bool) {
 	if k.Version == "" {
 		return "", false
@@ -113,9 +116,12 @@ func (k *checker) released() (release string, known bool) {
 // shadowed finds variables of the unit which a flag shadows: since 3.4, etcd
 // does not start with both.
 func (k *checker) shadowed() {
-	release, known := k.released()
-	// Flatcar's image has been 3.5 and later for years; CoreOS's last was 3.3.
-	modern := known || k.Version == "" && k.Flavour == Flatcar || k.Version != "" && !strings.HasPrefix(k.Version, "2.") && !slices.Contains([]string{"3.0", "3.1", "3.2", "3.3"}, release)
+	// Without a version it is that of the system's image: Flatcar's has been 3.5
+	// and later for years, CoreOS's last was 3.3.
+	modern := k.Flavour == Flatcar
+	if v, err := parseVersion(k.Version); err == nil {
+		modern = v.major > 3 || v.major == 3 && v.minor >= 4
+	}
 	if !modern {
 		return
 	}
@@ -240,3 +246,6 @@ func quotedList(words []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
+
+// Escaped reports whether a finding does not hold once values are escaped.
+func Escaped(d engine.Diagnostic) bool { return d.Code == string(diag.ConfigExpanded) }

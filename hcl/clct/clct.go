@@ -66,7 +66,12 @@ type Config struct {
 	section  *engine.Range
 	versions engine.Range // where the version's value stands
 	others   []environment
+	sections []string // the other sections of the file
 }
+
+// Sections lists the other sections of the file that the config was read from,
+// of which this package makes nothing.
+func (c *Config) Sections() []string { return c.sections }
 
 // Option is one key with its value.
 type Option struct {

@@ -65,7 +65,7 @@ func (c *Config) Dropin(r Rendering) (string, engine.Diagnostics) {
 	options := slices.Clone(c.Options)
 	for i, o := range options {
 		if s, ok := o.Value.(string); ok && r.Escape {
-			options[i].Value = strings.NewReplacer("%", "%%", "$", "$$").Replace(s)
+			options[i].Value = escaper.Replace(s)
 		}
 	}
 	templated := slices.ContainsFunc(options, func(o Option) bool { return strings.ContainsAny(o.word(), "{}") })

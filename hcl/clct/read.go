@@ -73,6 +73,11 @@ func (r *reader) read() *Config {
 	c := r.etcd(section.value)
 	if c != nil {
 		c.section = &section.at
+		for _, p := range pairs {
+			if p.key != "etcd" && isSection(p.key) {
+				c.sections = append(c.sections, p.key)
+			}
+		}
 		r.environments(c, pairs)
 	}
 	return c
