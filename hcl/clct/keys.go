@@ -23,8 +23,6 @@ type key struct {
 	kind kind
 }
 
-func (k key) flag() string { return strings.ReplaceAll(k.name, "_", "-") }
-
 // keys are those that a release of etcd takes, in the order of their flags in
 // the drop-in. Both transpilers have the same; CoreOS's knows no release after
 // 3.3.
