@@ -77,7 +77,7 @@ func up(t *testing.T) *bench {
 	for name, text := range units {
 		b.write(t, "/etc/systemd/system/"+name, text)
 	}
-	// A unit file in /etc would hide a mask in /run.
+	// A unit file in /etc cannot be masked by systemctl.
 	b.write(t, "/usr/lib/systemd/system/held.service", units["sleeper.service"])
 	if err := b.spare.Units().Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -169,16 +169,22 @@ func TestUnitLaws(t *testing.T) {
 		{"mask", "held.service", "masked", "started", false, false, nil},
 		{"is masked", "held.service", "masked", "masked", true, false, nil},
 		{"unmask", "held.service", "unmasked", "masked", false, false, nil},
+		{"unmask what a person has masked", "held.service", "unmasked", "masked by hand", false, false, nil},
+		{"mask what has its file in /etc", "sleeper.service", "masked", "started", false, false, nil},
 		{"is not masked", "held.service", "unmasked", "stopped", true, false, nil},
 		{"mask what is stopped", "held.service", "masked", "stopped", false, false, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if err := b.spare.Units().Unmask(t.Context(), test.unit, true); err != nil {
+			if err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str(test.unit), "state": str("unmasked")}); err != nil {
 				t.Fatal(err)
 			}
 			switch test.before {
 			case "masked":
+				if err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str(test.unit), "state": str("masked")}); err != nil {
+					t.Fatal(err)
+				}
+			case "masked by hand":
 				if err := b.spare.Units().Mask(t.Context(), test.unit, true); err != nil {
 					t.Fatal(err)
 				}
@@ -219,7 +225,7 @@ func TestUnitLaws(t *testing.T) {
 					if test.before == "looping" { // it changes by itself
 						return fmt.Sprint(u.ActiveState == "activating" || u.MainPID > 0)
 					}
-					return fmt.Sprint(u.ActiveState, u.SubState, u.MainPID, u.InvocationID, u.LoadState)
+					return fmt.Sprint(u.ActiveState, u.SubState, u.MainPID, u.InvocationID, u.LoadState, u.DropInPaths)
 				},
 			})
 			if err := b.spare.Units().Stop(t.Context(), test.unit); err != nil {
@@ -294,19 +300,36 @@ func TestUnitSettles(t *testing.T) {
 	settle("restarted", engine.Done)
 }
 
-func TestUnitThatCannotBeMasked(t *testing.T) {
+// A unit of which the file is in /etc cannot be masked by systemctl.
+func TestUnitMasked(t *testing.T) {
 	b := up(t)
-	err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("sleeper.service"), "state": str("masked")})
-	if err == nil || !strings.Contains(err.Error(), "its file /etc/systemd/system/sleeper.service hides the mask") {
-		t.Errorf("got %v", err)
-	}
-	// What was to start it is refused, and says why.
-	if err := b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("held.service"), "state": str("masked")}); err != nil {
-		t.Fatal(err)
-	}
-	err = b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str("held.service"), "state": str("started")})
-	if err == nil || !strings.Contains(err.Error(), "masked") {
-		t.Errorf("got %v", err)
+	for _, unit := range []string{"sleeper.service", "held.service"} {
+		do := func(state string) error {
+			return b.apply(t, systemd.Unit(), map[string]cty.Value{"unit": str(unit), "state": str(state)})
+		}
+		for _, state := range []string{"started", "masked"} {
+			if err := do(state); err != nil {
+				t.Fatal(unit, state, err)
+			}
+		}
+		if err := do("started"); err == nil || !strings.Contains(err.Error(), unit+" is masked; make it unmasked first") {
+			t.Errorf("%s: got %v", unit, err)
+		}
+		// Nothing else starts it either.
+		if err := b.spare.Units().Start(t.Context(), unit, true); err != nil {
+			t.Logf("%s: %v", unit, err)
+		}
+		if u := b.unit(t, unit); u.ActiveState != "inactive" || u.MainPID != 0 {
+			t.Errorf("%s is masked, and runs: %+v", unit, u)
+		}
+		for _, state := range []string{"unmasked", "started"} {
+			if err := do(state); err != nil {
+				t.Fatal(unit, state, err)
+			}
+		}
+		if u := b.unit(t, unit); u.ActiveState != "active" {
+			t.Errorf("%s is unmasked, and does not start: %+v", unit, u)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +15,7 @@ func Unit() *engine.Type {
 	return engine.Define(engine.Spec[unitArgs, unitState, unitResults]{
 		Name: "systemd_unit",
 		Doc: "Brings a unit into a state: started, stopped or restarted; masked, which is stopped and kept from being " +
-			"started by anything until the next boot or until it is unmasked. A unit that systemd keeps restarting after " +
+			"started by anything, the next boot included, until it is unmasked. A unit that systemd keeps restarting after " +
 			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
 			"refused where the quorum needs it, and starting one whose settings force a new cluster always.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
@@ -57,7 +56,6 @@ type unitState struct {
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
 	Forces     string `json:"forces"` // what in its settings would force a new cluster; "" for nothing
 	Masked     bool   `json:"masked,omitempty"`
-	File       string `json:"file,omitempty"` // its unit file
 
 	Data world.Data `json:"data"` // what its member would start with; looked at only where one is to be started
 }
@@ -129,7 +127,6 @@ func stateOf(u conn.Unit) unitState {
 		Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload,
 		Tells:  u.Type == "notify" || u.Type == "notify-reload",
 		Forces: world.ForcesNewCluster(u.Environment, u.ExecStart),
-		Masked: u.LoadState == "masked", File: u.FragmentPath,
 	}
 }
 
@@ -137,6 +134,7 @@ func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, err
 	u, err := describe(ctx, l.Host, a.Unit)
 	s := stateOf(u)
 	s.Member = a.Unit == l.Cluster.Unit
+	s.Masked = masked(u, a.Unit)
 	return s, err
 }
 
@@ -216,6 +214,9 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	if a.starts() {
 		before = newest(ctx, h.Look, a.Unit)
 	}
+	if a.starts() && s.Masked {
+		return unitResults{}, s.errMasked(a.Unit)
+	}
 	var err error
 	switch a.State {
 	case "started":
@@ -231,8 +232,7 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	case "masked":
 		err = mask(ctx, h, a, s)
 	case "unmasked":
-		// It may have been masked for good, by a person; that goes as well.
-		err = errors.Join(h.Host.Units().Unmask(ctx, a.Unit, true), h.Host.Units().Unmask(ctx, a.Unit, false))
+		err = unmask(ctx, h, a)
 	}
 	if err != nil && a.starts() {
 		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, before, err)
@@ -291,7 +291,7 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		case a.stops() && s.phase() != stopped:
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
 		case a.State == "masked" && !s.Masked:
-			return false, fmt.Errorf("%w: %w", s.unmaskable(a.Unit), engine.ErrStop)
+			return false, fmt.Errorf("%s is not masked: %w", a.Unit, engine.ErrStop)
 		case a.State == "unmasked" && s.Masked:
 			return false, fmt.Errorf("%s is still masked: %w", a.Unit, engine.ErrStop)
 		case !a.starts():
