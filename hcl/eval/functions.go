@@ -35,6 +35,7 @@ func Functions() []Function {
 		netFunctions(),
 		etcdFunctions(),
 		systemdFunctions(),
+		clctFunctions(),
 	)
 }
 
