@@ -155,6 +155,21 @@ func TestLaws(t *testing.T) {
 			write(t, dir+"/a/b", "data", 0o600)
 			return arguments{"path": str(dir + "/a"), "owner": str(owner), "group": str(group), "recursive": cty.True}
 		}},
+		{"a new one", file.Write(), false, func(_ *testing.T, dir string) arguments {
+			return arguments{"path": str(dir + "/f"), "content": str("a\n"), "mode": str("0600"), "owner": str(owner), "group": str(group)}
+		}},
+		{"another content", file.Write(), false, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/f", "data", 0o640)
+			return arguments{"path": str(dir + "/f"), "content": str("")}
+		}},
+		{"another mode", file.Write(), false, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/f", "data", 0o640)
+			return arguments{"path": str(dir + "/f"), "content": str("data"), "mode": str("0600")}
+		}},
+		{"there", file.Write(), true, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/f", "data", 0o640)
+			return arguments{"path": str(dir + "/f"), "content": str("data"), "owner": str(uid)}
+		}},
 		{"of a file", file.Stat(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/f", "data", 0o600)
 			return arguments{"path": str(dir + "/f")}
