@@ -101,10 +101,11 @@ phase "survey" {
 phase "remove" {
   description = "Stop what is left of the member, take it out of the cluster, keep its data."
 
+  # Masked, so that a reboot does not start it with the old configuration.
   task "systemd_unit" "stop" {
     on    = local.target
     unit  = cluster.unit
-    state = "stopped"
+    state = "masked"
   }
 
   task "etcd_member_remove" "old" {
@@ -152,6 +153,12 @@ phase "join" {
       initial_cluster_state = task.add.initial_cluster_state
       token                 = cluster.token
     })
+  }
+
+  task "systemd_unit" "unmask" {
+    on    = local.target
+    unit  = cluster.unit
+    state = "unmasked"
   }
 
   task "systemd_unit" "start" {
