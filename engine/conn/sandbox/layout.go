@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -48,12 +49,35 @@ ExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS
 WantedBy=multi-user.target
 `
 
-// unitOf is the unit with the tag of the image that is run; "" leaves it out.
-func unitOf(tag string) string {
+// unitOf is the unit with the tag of the image that is run, "" leaving it out,
+// and what makes etcd serve that API.
+func unitOf(tag string, api int) string {
+	more := ""
 	if tag != "" {
-		tag = fmt.Sprintf("Environment=%q\n", "ETCD_IMAGE_TAG="+tag)
+		more = fmt.Sprintf("Environment=%q\n", "ETCD_IMAGE_TAG="+tag)
 	}
-	return fmt.Sprintf(unitText, tag)
+	if api == 2 {
+		more += "Environment=\"ETCD_ENABLE_V2=true\"\n"
+	}
+	return fmt.Sprintf(unitText, more)
+}
+
+// layEtcdctl gives a host the etcdctl that lies beside its etcd, if there is one.
+// What it is given as paths has to be relative to the host's root.
+func (s *Sandbox) layEtcdctl(h Host, etcd string) error {
+	program := filepath.Join(filepath.Dir(etcd), "etcdctl")
+	if _, err := os.Stat(program); err != nil {
+		return nil // then a playbook that wants it says so
+	}
+	p := filepath.Join(s.Dir, supervisor.HostsDir, h.Name, "opt/bin/etcdctl")
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		return err
+	}
+	quoted := "'" + strings.ReplaceAll(program, "'", `'\''`) + "'"
+	if err := os.WriteFile(p, []byte("#!/bin/sh\nexec "+quoted+" \"$@\"\n"), 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(p, 0o755)
 }
 
 // wrapper is the text of the host's etcd-wrapper: it does for a folder what
@@ -184,7 +208,7 @@ connection "sandbox" {
 
 cluster %s {
   token    = %s
-  api      = 3
+  api      = %d
   scheme   = %s
   unit     = %s
   dropin   = %s
@@ -193,7 +217,7 @@ cluster %s {
   group    = %s
   members  = [%s]
 %s}
-`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), hclString(s.meta.Hosts[0].scheme()), hclString(Unit), hclString(DropIn),
+`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), cmp.Or(s.meta.API, 3), hclString(s.meta.Hosts[0].scheme()), hclString(Unit), hclString(DropIn),
 		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "), s.securityBlocks())
 	for _, h := range s.meta.Hosts {
 		// By default a member listens on all addresses, which here is every host's.

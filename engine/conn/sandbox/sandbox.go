@@ -72,6 +72,7 @@ type meta struct {
 	Cluster string
 	Token   string
 	Claim   string // path of the file that claims the addresses
+	API     int    `json:",omitempty"` // zero means 3
 	TLS     bool   `json:",omitempty"`
 	Auth    bool   `json:",omitempty"`
 	Hosts   []Host

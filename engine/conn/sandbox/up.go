@@ -30,6 +30,11 @@ type Options struct {
 	Cluster string // its name in the inventory; empty means "demo"
 	Token   string // initial-cluster-token; empty means "demo-etcd-token"
 
+	// API is the API of etcd that is spoken; zero means 3. With 2 etcd serves its v2
+	// API as well, which takes an Etcd of release 3.4 or 3.5, and the hosts have the
+	// etcdctl that lies beside it.
+	API int
+
 	// TLS gives every host certificates, which clients and peers need too.
 	TLS bool
 	// Auth makes up a password for etcd's user root and names it in the inventory.
@@ -83,7 +88,12 @@ func (o *Options) complete() error {
 			return err
 		}
 	}
-	if o.Etcd == "" {
+	switch {
+	case o.API != 0 && o.API != 2 && o.API != 3:
+		return fmt.Errorf("etcd has the API 2 and the API 3, and no API %d", o.API)
+	case o.API == 2 && o.Etcd == "":
+		return errors.New("the etcd built in has no API 2; give an etcd of release 3.4 or 3.5")
+	case o.Etcd == "":
 		return nil
 	}
 	if o.Etcd, err = filepath.Abs(o.Etcd); err != nil {
@@ -139,7 +149,7 @@ func makeEmpty(dir string) error {
 
 func (s *Sandbox) up(ctx context.Context, o Options) error {
 	o.Progress("choosing addresses")
-	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token, TLS: o.TLS, Auth: o.Auth}
+	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token, API: o.API, TLS: o.TLS, Auth: o.Auth}
 	a, err := claim(o.Dir, o.Members+o.Spares, clientPorts())
 	if err != nil {
 		return err
@@ -171,10 +181,15 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 	if o.Etcd == "" {
 		command = []string{s.exe(), "sandbox", "etcd", "--"}
 	}
-	text := unitOf(imageTag(ctx, command))
+	text := unitOf(imageTag(ctx, command), o.API)
 	for _, h := range s.meta.Hosts {
 		if err := s.layHost(h, command, text); err != nil {
 			return err
+		}
+		if o.API == 2 {
+			if err := s.layEtcdctl(h, o.Etcd); err != nil {
+				return err
+			}
 		}
 	}
 	if o.TLS {
