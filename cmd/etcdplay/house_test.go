@@ -36,7 +36,7 @@ var house = []room{
 	{path: "engine/conn", others: []string{"github.com/zclconf/go-cty"}},
 	{path: "engine/enginetest", ours: []string{"engine", "engine/conn", "engine/world"}, others: []string{"github.com/zclconf/go-cty"}},
 	{path: "engine", ours: []string{"engine/journal", "engine/world", "engine/conn"}, others: []string{"github.com/zclconf/go-cty", "golang.org/x/sys"}},
-	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd"}, tasksMay...), others: append([]string{"go.etcd.io/raft/v3"}, taskLibraries...)},
+	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd"}, tasksMay...), others: taskLibraries},
 	{path: "tasks/bootstrap", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/etcd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/systemd", ours: tasksMay, others: taskLibraries},
@@ -44,7 +44,7 @@ var house = []room{
 	{path: "tasks/control", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/onhost", ours: []string{"engine/conn"}},
 	{path: "tasks/snapshot", ours: append(tasksMay, "tasks/onhost", "tasks/etcd"), others: append(taskLibraries, "go.etcd.io/bbolt", "google.golang.org/protobuf")},
-	{path: "tasks", ours: []string{"engine", "tasks/"}},
+	{path: "tasks", ours: []string{"engine", "engine/world", "tasks/"}},
 	{path: "hcl", ours: []string{"engine", "engine/flags"}, others: []string{
 		"github.com/goccy/go-yaml",
 		"github.com/hashicorp/hcl/v2", "github.com/hashicorp/go-version", "github.com/zclconf/go-cty",

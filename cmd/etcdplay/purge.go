@@ -14,7 +14,7 @@ import (
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/world"
-	"github.com/etcdplay/etcdplay/tasks/etcd"
+	"github.com/etcdplay/etcdplay/tasks"
 )
 
 func (a *app) purgeCommand() *cobra.Command {
@@ -105,7 +105,7 @@ func (a *app) purge(args []string, yes bool) error {
 // alarm.
 func (a *app) whole(ctx context.Context, op *operation) error {
 	cluster := op.program.Cluster
-	c := etcd.Survey(ctx, engine.Look{Cluster: cluster, Dial: op.hosts.Dial, Say: func(string, ...any) {}, Progress: func(int64, int64) {}}, cluster.Endpoints)
+	c := tasks.Survey(ctx, engine.Look{Cluster: cluster, Dial: op.hosts.Dial, Say: func(string, ...any) {}, Progress: func(int64, int64) {}}, cluster.Endpoints)
 	var why []string
 	if !c.Known {
 		why = append(why, "nobody answers: "+c.Why)

@@ -13,7 +13,6 @@ import (
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/tasks"
-	"github.com/etcdplay/etcdplay/tasks/etcd"
 )
 
 // dryRun ends the title of a plan that is no more than that.
@@ -152,7 +151,7 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 		Identity: id,
 		Host:     op.hosts.Host,
 		Dial:     op.hosts.Dial,
-		Survey:   etcd.Survey,
+		Survey:   tasks.Survey,
 		Kept:     &op.hosts.kept,
 		Emit:     func(engine.Event) {},
 		Ask:      q.confirm,
