@@ -56,6 +56,7 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"etcd_snapshot_restore change host",
 		"etcd_snapshot_save change either retry",
 		"etcd_snapshot_status read either retry",
+		"etcd_snapshot_trial change either",
 		"exec change either",
 		"move change host",
 		"playbook change controller",

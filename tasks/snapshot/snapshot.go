@@ -22,7 +22,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{Restore(), Save(), Status()}
+	return []*engine.Type{Restore(), Save(), Status(), Trial()}
 }
 
 // Verbs lists what this package does on a host.
@@ -31,6 +31,7 @@ func Verbs() []onhost.Verb {
 		onhost.Define("snapshot-save", saveHere),
 		onhost.Define("snapshot-status", statusOf),
 		onhost.Define("snapshot-restore", restore),
+		onhost.Define("snapshot-trial", try),
 	}
 }
 
@@ -50,6 +51,12 @@ func ask(ctx context.Context, l engine.Look, path, verb string, q, a any) error 
 		}
 		return t.Ask(ctx, l.Host, verb, q, a)
 	}()
+	return damaged(path, err)
+}
+
+// damaged tells the end of a reader that the pages at path made fail from other
+// errors.
+func damaged(path string, err error) error {
 	var said *onhost.Error
 	if errors.As(err, &said) && said.Code == onhost.Crashed {
 		return refuse(codeCorrupt, "%s is damaged: reading its pages made the reader fail (%s)", path, said.Text)

@@ -202,6 +202,17 @@ func TestLaws(t *testing.T) {
 			})
 		}
 	})
+	t.Run("trial", func(t *testing.T) {
+		for name, h := range map[string]conn.Host{"host": here(t), "controller": nil} {
+			t.Run(name, func(t *testing.T) {
+				copied := copyOf(t, path)
+				enginetest.Run(t, Trial(), enginetest.Case{
+					Host: h, Args: map[string]cty.Value{"path": text(copied)}, Timeout: time.Minute,
+					Fingerprint: func(t testing.TB) string { return enginetest.Tree(t, filepath.Dir(copied)) },
+				})
+			})
+		}
+	})
 	t.Run("restore", func(t *testing.T) {
 		dir := t.TempDir()
 		args := restoreArguments(path, filepath.Join(dir, "etcd"))
@@ -211,4 +222,18 @@ func TestLaws(t *testing.T) {
 			Fingerprint: func(t testing.TB) string { return enginetest.Tree(t, dir) },
 		})
 	})
+}
+
+// copyOf is a snapshot in a directory of its own.
+func copyOf(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "backup.db")
+	if err := os.WriteFile(to, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
