@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/api/v3/authpb"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
@@ -185,7 +187,24 @@ func (c *Contents) read(file, path string) error {
 		return refuse(codeCorrupt, "%s is damaged: %v", path, err)
 	}
 	c.Hash, c.Revision, c.TotalKeys, c.Version = fmt.Sprintf("%x", st.Hash), st.Revision, int64(st.TotalKey), st.Version
-	return db.View(c.rest)
+	return db.View(func(tx *bbolt.Tx) error {
+		c.Revision = max(c.Revision, leastRevision(tx))
+		return c.rest(tx)
+	})
+}
+
+// leastRevision is what etcd begins with at least, whatever keys there are: 1
+// where none was ever written, and the revision of the last compaction, which
+// may have taken the last keys.
+func leastRevision(tx *bbolt.Tx) int64 {
+	least := int64(1)
+	meta := tx.Bucket(schema.Meta.Name())
+	for _, name := range [][]byte{schema.ScheduledCompactKeyName, schema.FinishedCompactKeyName} {
+		if v := meta.Get(name); len(v) >= 8 {
+			least = max(least, mvcc.BytesToRev(v).Main)
+		}
+	}
+	return least
 }
 
 // rest fills in what etcdutl does not tell.

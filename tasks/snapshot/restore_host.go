@@ -130,8 +130,9 @@ func (m *Marker) look(db string, q restoreRequest) error {
 		if keys == nil || tx.Bucket([]byte("meta")) == nil {
 			return refuse(codeFormat, "%s is a database, but not etcd's", m.Snapshot)
 		}
+		m.Revision = leastRevision(tx)
 		if k, _ := keys.Cursor().Last(); len(k) >= 8 {
-			m.Revision = mvcc.BytesToRev(k).Main
+			m.Revision = max(m.Revision, mvcc.BytesToRev(k).Main)
 		}
 		if v := schema.ReadStorageVersionFromSnapshot(tx); v != nil {
 			version = v.String()

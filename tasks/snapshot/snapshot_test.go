@@ -194,9 +194,7 @@ func TestLaws(t *testing.T) {
 				dir := t.TempDir()
 				enginetest.Run(t, Save(), enginetest.Case{
 					Host: h, Args: map[string]cty.Value{"endpoint": text(s.client), "path": text(filepath.Join(dir, "backup.db"))},
-					Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-						return new(net.Dialer).DialContext(ctx, "tcp", addr)
-					},
+					Dial:        dialer,
 					Fingerprint: func(t testing.TB) string { return enginetest.Tree(t, dir) },
 				})
 			})
