@@ -69,43 +69,71 @@ free() {
 	stat -f -c '%a %S' -- "$p" || exit 120
 }
 
-# put ID EPOCH WAIT FOLDER NAME SIZE SHA256 MODE USER GROUP: the new file is
+# put ID EPOCH WAIT FOLDER NAME SIZE SHA256 MODE USER GROUP MASK: the new file is
 # made beside the old one, by a name that nobody could know, and used through
-# its descriptor only, until it is whole and is given its name.
+# its descriptor only, until it is whole and is given its name. What is to be in
+# it is $text, or comes over the connection. With MASK it has its mode from the
+# beginning.
 put() {
-	id=$1 turn=$2 patience=$3 name=$5 size=$6 sum=$7 mode=$8 user=$9 group=${10}
+	id=$1 turn=$2 patience=$3 name=$5 size=$6 sum=$7 mode=$8 user=$9 group=${10} mask=${11}
 	enter "$4"
 	safe "$4"
 	[ ! -d "./$name" ] || [ -L "./$name" ] || die isdir "$name"
-	if [ -f "./$name" ] && [ ! -L "./$name" ]; then
-		s=$(stat -c '%a %u %g' -- "./$name") || exit 120
-		a=000${s%% *} s=${s#* }
-		[ "$mode" != 0 ] || mode=${a#"${a%???}"}
-		[ -n "$user" ] || [ "${s% *}" = "$me" ] || user=${s% *}
-		[ -n "$group" ] || group=${s#* }
-	fi
-	[ "$mode" != 0 ] || mode=600
-	s=$(stat -f -c '%a %S' .) || exit 120
-	s=$((${s% *} * ${s#* }))
-	[ "$s" -ge "$size" ] || die nospace "$size bytes are needed and $s are free"
+	[ "$size" -lt 1048576 ] || room_for "$size" || die nospace "$size bytes are needed and $s are free"
 	t=.etcdplay-$id.tmp
 	set -C
+	umask "${mask:-077}"
 	exec 8>"./$t"
+	umask 077
 	set +C
+	set --
+	[ ! -f "./$name" ] || [ -L "./$name" ] || set -- "./$name"
+	s=$(stat -L -c '%a %u %g' -- /proc/self/fd/8 "$@") || undo
+	set -- $s
+	if [ $# -gt 3 ]; then
+		[ "$mode" != 0 ] || mode=$4
+		[ -n "$user" ] || [ "$5" = "$2" ] || user=$5
+		[ -n "$group" ] || [ "$6" = "$3" ] || group=$6
+	fi
+	[ "$mode" != 0 ] || mode=600
 	if [ -n "$user$group" ]; then
 		chown -- "$user${group:+:$group}" /proc/self/fd/8 || undo
 	fi
-	s=$({ head -c "$size" <&3 | tee /dev/fd/7 >&8; } 7>&1 | sha256sum)
-	n=$(stat -L -c %s /proc/self/fd/8)
-	[ "$n" = "$size" ] || { printf 'short: %s of %s bytes were written\n' "$n" "$size" >&2; undo; }
-	[ "${s%% *}" = "$sum" ] || { printf 'sum: SHA-256 of what was written is %s, not %s\n' "${s%% *}" "$sum" >&2; undo; }
-	chmod -- "00$mode" /proc/self/fd/8 || undo
+	fill
+	if [ "${s%% *}" != "$sum" ]; then
+		n=$(stat -L -c %s /proc/self/fd/8)
+		if [ "$n" = "$size" ]; then
+			printf 'sum: SHA-256 of what was written is %s, not %s\n' "${s%% *}" "$sum" >&2
+		else
+			room_for "$((size - n))" || printf 'nospace: %s bytes are needed and %s are free\n' "$((size - n))" "$s" >&2
+			printf 'short: %s of %s bytes were written\n' "$n" "$size" >&2
+		fi
+		undo
+	fi
+	[ "$((0$1))" = "$((0$mode))" ] || chmod -- "00$mode" /proc/self/fd/8 || undo
 	label
 	sync /proc/self/fd/8 || undo
 	op "$id" "$turn" "$patience" name
 	r=$?
 	[ "$r" = 0 ] || rm -f -- "./$t"
 	return "$r"
+}
+
+# room_for BYTES: whether there is so much space here; $s says how much.
+room_for() {
+	s=$(stat -f -c '%a %S' .) || exit 120
+	s=$((${s% *} * ${s#* }))
+	[ "$s" -ge "$1" ]
+}
+
+# fill: writes the content; $s begins with the SHA-256 of what is in the file then.
+fill() {
+	if [ -n "${text+set}" ]; then
+		printf %s "$text" >&8
+		s=$(sha256sum </proc/self/fd/8)
+	else
+		s=$({ head -c "$size" <&3 | tee /dev/fd/7 >&8; } 7>&1 | sha256sum)
+	fi
 }
 
 undo() {
@@ -123,8 +151,7 @@ label() {
 
 name() {
 	mv -T -- "./$t" "./$name" || exit 120
-	set -- $(stat -L -c %d:%i -- "./$name" /proc/self/fd/8)
-	if [ "$1" != "$2" ]; then
+	if ! [ "./$name" -ef /proc/self/fd/8 ] || [ -L "./$name" ]; then
 		printf 'unsafe: %s was swapped\n' "$name" >&2
 		exit 122
 	fi
@@ -222,24 +249,41 @@ move() {
 	enter "$3"
 	safe "$3"
 	exec 7<.
-	target=$(where .)
 	enter "$1"
-	safe "$1"
+	[ "$1" = "$3" ] || safe "$1"
 	exists "./$2"
 	f=/proc/self/fd/7/$4
 	[ ! -e "$f" ] && [ ! -L "$f" ] || die exist "$3/$4"
 	what=./$2
 	[ ! -L "$what" ] || what=.
-	[ "$(where .)" = "$target" ] && [ "$(where "$what")" = "$target" ] || die xdev "$1/$2 and $3 are on different file systems"
-	i=$(stat -c %d:%i -- "./$2")
+	s=$(stat -c '%d %m' -- /proc/self/fd/7/. . "$what") || exit 120
+	one_place "$s" || die xdev "$1/$2 and $3 are on different file systems"
+	i=
+	if [ "$what" != . ] && [ -r "$what" ] && { [ -f "$what" ] || [ -d "$what" ]; }; then
+		exec 6<"$what"
+	else
+		i=$(stat -c %d:%i -- "./$2")
+	fi
 	mv -nT -- "./$2" "$f" || exit 120
 	[ ! -e "./$2" ] && [ ! -L "./$2" ] || die exist "$3/$4"
-	[ "$(stat -c %d:%i -- "$f")" = "$i" ] || exit 122
+	if [ -n "$i" ]; then
+		[ "$(stat -c %d:%i -- "$f")" = "$i" ] || exit 122
+	else
+		[ "$f" -ef /proc/self/fd/6 ] || exit 122
+	fi
 	sync . /proc/self/fd/7 || exit 122
 }
 
-# where FILE: the file system and the mount that it is in.
-where() { stat -c '%d %m' -- "$1"; }
+# one_place LINES: whether all lines, of a file system and a mount, are the same.
+one_place() {
+	set -f
+	IFS='
+'
+	set -- $1
+	unset IFS
+	set +f
+	[ "$1" = "$2" ] && [ "$2" = "$3" ]
+}
 
 # remove FOLDER NAME RECURSIVE
 remove() {

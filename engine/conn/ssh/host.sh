@@ -195,7 +195,7 @@ turn() {
 # fence WAIT: takes the host over and says the number of this turn.
 fence() {
 	room
-	mkdir -p -- "$E" || exit 120
+	[ -d "$E" ] || mkdir -p -- "$E" || exit 120
 	exec 9>>"$R/lock"
 	flock -w "$1" 9 || exit 76
 	c=0

@@ -33,6 +33,7 @@ type shell struct {
 	stream   *stream
 	out, err frame
 	closing  sync.Once
+	prints   bool // printf is part of it, not a program
 }
 
 // answer is how a script ended.
@@ -144,7 +145,8 @@ func (s *shell) ready(ctx context.Context) error {
 		s.close()
 		return fmt.Errorf("%w: no shell could be started in time: %w", conn.ErrUnreachable, ctx.Err())
 	}
-	if _, _, _, whole := s.out.answer(); whole {
+	if _, word, _, whole := s.out.answer(); whole {
+		s.prints = word == "printf"
 		return nil
 	}
 	select { // what it said may come a moment after its end

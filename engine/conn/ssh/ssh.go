@@ -29,12 +29,14 @@ type Host struct {
 	config    Config
 	transport transport
 	password  atomic.Bool   // sudo is known to ask for one
+	prints    atomic.Bool   // the host's shell is known to print by itself
 	epoch     atomic.Uint64 // of our turn; zero before the first Fence
 	slots     chan struct{} // one for each shell in use
 
 	mu     sync.Mutex
 	idle   []*shell
-	forget []string // ledger entries whose end is known here
+	coming chan struct{} // closed when a shell that ends a turn is idle; nil if none does
+	forget []string      // ledger entries whose end is known here
 	closed bool
 
 	bus bus
@@ -183,27 +185,53 @@ func (h *Host) once(ctx context.Context, script string, p *payload, keep int) (a
 // takeShell returns a shell that nobody uses, and what it may remove from the
 // ledger.
 func (h *Host) takeShell(ctx context.Context) (*shell, []string, error) {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
-		return nil, nil, errors.New("the connection is closed")
+	s, coming, err := h.idleShell()
+	if s == nil && coming != nil {
+		late := time.NewTimer(500 * time.Millisecond)
+		defer late.Stop()
+		select {
+		case <-coming: // sooner than another one is opened
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		s, _, err = h.idleShell()
 	}
+	if s == nil && err == nil {
+		if s, err = h.openShell(ctx); err == nil {
+			h.prints.Store(s.prints)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	n := min(len(h.forget), 64)
 	forget := h.forget[:n:n]
 	h.forget = h.forget[n:]
-	if last := len(h.idle) - 1; last >= 0 {
-		s := h.idle[last]
-		h.idle = h.idle[:last]
-		h.mu.Unlock()
-		return s, forget, nil
-	}
-	h.mu.Unlock()
-	s, err := h.openShell(ctx)
-	if err != nil {
-		h.mu.Lock()
-		h.forget = append(h.forget, forget...)
-		h.mu.Unlock()
-		return nil, nil, err
-	}
 	return s, forget, nil
+}
+
+// idleShell returns a shell that nobody uses, nil if there is none; one may be
+// coming.
+func (h *Host) idleShell() (*shell, <-chan struct{}, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil, errors.New("the connection is closed")
+	}
+	last := len(h.idle) - 1
+	if last < 0 {
+		return nil, h.coming, nil
+	}
+	s := h.idle[last]
+	h.idle = h.idle[:last]
+	return s, nil, nil
+}
+
+// unforget takes ledger entries back that were not removed.
+func (h *Host) unforget(ids []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget = append(h.forget, ids...)
 }

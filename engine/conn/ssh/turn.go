@@ -34,9 +34,7 @@ func (h *Host) tryTurn(ctx context.Context) (release func(), err error) {
 		<-h.slots
 		return nil, err
 	}
-	h.mu.Lock()
-	h.forget = append(h.forget, forget...)
-	h.mu.Unlock()
+	h.unforget(forget)
 	give := func() {
 		s.close()
 		<-h.slots
@@ -60,7 +58,7 @@ func (h *Host) tryTurn(ctx context.Context) (release func(), err error) {
 	_, word, _, whole := s.out.answer()
 	said, _, _, _ := s.err.answer()
 	if word == "held" && whole {
-		return func() { go h.endTurn(s, mark) }, nil
+		return func() { h.endTurn(s, mark) }, nil
 	}
 	give()
 	switch {
@@ -74,17 +72,40 @@ func (h *Host) tryTurn(ctx context.Context) (release func(), err error) {
 	return nil, scriptError(1, string(said))
 }
 
-// endTurn lets the host go and keeps the shell, if it is still of use.
+// endTurn lets the host go, and keeps the shell if it is still of use. It does
+// not wait for that.
 func (h *Host) endTurn(s *shell, mark string) {
-	defer func() { <-h.slots }()
+	coming := make(chan struct{})
+	h.mu.Lock()
+	if h.coming == nil {
+		h.coming = coming
+	}
+	h.mu.Unlock()
+	go func() {
+		h.regain(s, mark)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.coming == coming {
+			h.coming = nil
+		}
+		close(coming)
+		<-h.slots
+	}()
+}
+
+// regain ends the turn and puts the shell back.
+func (h *Host) regain(s *shell, mark string) {
 	s.out.expect(mark, 256, nil)
 	s.err.expect(mark, 4096, nil)
 	err := s.send("x", nil)
-	late := time.After(grace)
+	late := time.NewTimer(grace)
+	defer late.Stop()
 	for _, done := range []chan struct{}{s.out.done, s.err.done} {
 		select {
 		case <-done:
-		case <-late:
+		case <-late.C:
+			s.close()
+			return
 		}
 	}
 	_, word, _, whole := s.out.answer()

@@ -91,6 +91,16 @@ func (h *Host) dialBus(ctx context.Context) (*dbus.Conn, error) {
 	return c, nil
 }
 
+// OpenBus connects to the host's systemd, so that the first who asks it need not
+// wait for that.
+func (h *Host) OpenBus(ctx context.Context) error {
+	err := h.onBus(ctx, func(ctx context.Context) error { return h.bus.Open(ctx) })
+	if errors.Is(err, errNoBridge) {
+		return nil // systemctl will do
+	}
+	return h.failed("unit", "", err)
+}
+
 // Unit describes a unit.
 func (h *Host) Unit(ctx context.Context, name string) (conn.Unit, error) {
 	var u conn.Unit

@@ -1,9 +1,12 @@
 package ssh
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -60,9 +63,9 @@ func (h *Host) WriteFile(ctx context.Context, p string, f conn.File) error {
 		return h.failed("write", p, errors.New("size or SHA-256 of the content is missing"))
 	}
 	dir, name := split(p)
-	return h.alter(ctx, "write", p, change{
+	c := change{
 		script: func(_, op string) string {
-			return "put " + op + " " + quote(dir, name, strconv.FormatInt(f.Size, 10), f.SHA256, octal(f.Attr), f.Owner, f.Group)
+			return "put " + op + " " + quote(dir, name, strconv.FormatInt(f.Size, 10), f.SHA256, octal(f.Attr), f.Owner, f.Group, mask(f.Mode))
 		},
 		payload: func() *payload { return &payload{content: f.Content, size: f.Size, progress: f.Progress} },
 		clear: func(id string) string {
@@ -70,7 +73,51 @@ func (h *Host) WriteFile(ctx context.Context, p string, f conn.File) error {
 		},
 		once: true,
 		keep: 256,
-	})
+	}
+	if f.Size <= maxText && h.prints.Load() {
+		text, err := whole(f)
+		if err != nil {
+			return h.failed("write", p, err)
+		}
+		if bytes.IndexByte(text, 0) < 0 {
+			put := c.script
+			c.script = func(id, op string) string { return "text=" + quote(string(text)) + "\n" + put(id, op) }
+			c.payload, c.once = nil, false
+		} else {
+			f.Content = bytes.NewReader(text)
+		}
+	}
+	err := h.alter(ctx, "write", p, c)
+	if err == nil && c.payload == nil && f.Progress != nil {
+		f.Progress(f.Size)
+	}
+	return err
+}
+
+// maxText is the most that goes to the host within a script.
+const maxText = 32 << 10
+
+// whole reads the content, and holds it against its size.
+func whole(f conn.File) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f.Content, f.Size+1))
+	switch n := int64(len(text)); {
+	case err != nil:
+		return nil, err
+	case n > f.Size:
+		return nil, fmt.Errorf("content is longer than its %d bytes", f.Size)
+	case n < f.Size:
+		return nil, fmt.Errorf("content has %d bytes instead of %d", n, f.Size)
+	}
+	return text, nil
+}
+
+// mask is the umask with which a new file has this mode at once; "" where no
+// umask does that and leaves the file readable to who writes it.
+func mask(m fs.FileMode) string {
+	if m&^0o666 != 0 || m&0o600 != 0o600 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(0o666&^m), 8)
 }
 
 // Mkdir makes a directory and the parents it lacks.

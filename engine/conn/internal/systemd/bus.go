@@ -55,6 +55,12 @@ func (b *Bus) conn(ctx context.Context) (*dbus.Conn, error) {
 	return c, nil
 }
 
+// Open connects, if there is no connection.
+func (b *Bus) Open(ctx context.Context) error {
+	_, err := b.conn(ctx)
+	return err
+}
+
 // Close closes the connection, if there is one.
 func (b *Bus) Close() {
 	b.mu.Lock()
