@@ -166,10 +166,15 @@ func (x *taskRun) change(ctx context.Context, host conn.Host, look Look) (cty.Va
 	if err := x.sameMembers(ctx); err != nil {
 		return cty.NilVal, err
 	}
-	if x.t.Type.Surveyed {
-		x.look(ctx)
-	}
+	surveyed := make(chan struct{})
+	go func() { // beside the look at the host: the guard has both
+		defer close(surveyed)
+		if x.t.Type.Surveyed {
+			x.look(ctx)
+		}
+	}()
 	state, err := x.t.Type.Observe(ctx, look, x.plain)
+	<-surveyed
 	if err != nil {
 		x.start(Planned{})
 		return cty.NilVal, err

@@ -41,6 +41,7 @@ func MakePlan(ctx context.Context, p *Program, env Env) (*Plan, error) {
 		world: &world.World{Hosts: map[string]*world.Host{}},
 		hosts: map[string]conn.Reader{},
 	}
+	foresee(ctx, p, env)
 	m.world.Cluster = survey(ctx, p, env, false)
 	s := newScope(env.Identity)
 	w := planWalk{planner: m, program: p}

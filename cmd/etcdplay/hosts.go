@@ -73,6 +73,27 @@ func (h *hosts) connect(ctx context.Context, spec engine.HostSpec) (conn.Host, e
 	return c.host, nil
 }
 
+// Prepare begins to connect to spec, and to its systemd if units is set, so that
+// what is asked of the host later need not wait. Whatever comes of it is told
+// then; only a host key that is refused ends the command, here as there.
+func (h *hosts) Prepare(ctx context.Context, spec engine.HostSpec, units bool) {
+	if !viaSSH(spec) {
+		return
+	}
+	go func() {
+		c, done, err := h.take(ctx, spec)
+		if err != nil {
+			return
+		}
+		s, ok := c.host.(*ssh.Host)
+		done()
+		if ok && units {
+			go func() { _ = h.heed(s.OpenBus(ctx)) }()
+		}
+		_, _ = h.Host(ctx, spec)
+	}()
+}
+
 // take has the connection to spec to itself until done is called. It need not
 // be connected yet.
 func (h *hosts) take(ctx context.Context, spec engine.HostSpec) (c *connection, done func(), err error) {

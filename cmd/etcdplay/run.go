@@ -150,6 +150,7 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 	return engine.Env{
 		Identity: id,
 		Host:     op.hosts.Host,
+		Prepare:  op.hosts.Prepare,
 		Dial:     op.hosts.Dial,
 		Survey:   tasks.Survey,
 		Kept:     &op.hosts.kept,
