@@ -5,6 +5,50 @@ playbook "bootstrap" {
   description      = "Make a new cluster on the hosts that the inventory names as its members."
 }
 
+variable "method" {
+  type        = string
+  default     = "static"
+  description = "How the members find each other at their first start: \"static\", by the addresses of the inventory, or \"discovery\", through a registry that another etcd keeps. Later starts do not need it."
+
+  validation {
+    condition     = contains(["static", "discovery"], var.method)
+    error_message = "There is no method ${var.method}. Write static or discovery."
+  }
+
+  validation {
+    condition     = (var.method == "discovery") == (length([for given in [var.discovery_endpoints != null, var.discovery_service != null, var.discovery_url != null] : given if given]) == 1)
+    error_message = "The method discovery takes exactly one of discovery_endpoints, discovery_service and discovery_url, and no other method takes any."
+  }
+}
+
+variable "discovery_endpoints" {
+  type        = list(string)
+  default     = null
+  nullable    = true
+  description = "Client URLs of the etcd that keeps the registry: one of API 3 for members from 3.6 on, one with --enable-v2 for older ones."
+}
+
+variable "discovery_token" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The token to register under at discovery_endpoints. Without it, a new one."
+}
+
+variable "discovery_service" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The URL of a discovery service for etcd up to 3.6, which gives a new token at /new."
+}
+
+variable "discovery_url" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The URL of a token that such a service gave before."
+}
+
 variable "token" {
   type        = string
   default     = null
@@ -44,6 +88,14 @@ locals {
   token           = coalesce(var.token, "${cluster.token}-${run.id}")
   others          = [for h in values(host) : h if !contains(concat(local.names, ["localhost"]), h.name)]
 
+  version = distinct([for name, r in task.hosts : r.version])[0]
+
+  reaches = compact(concat(coalesce(var.discovery_endpoints, []), [var.discovery_service, var.discovery_url]))
+
+  # etcd 3.6 has both ways of discovery, and 3.7 no longer the first.
+  discovery_api = var.discovery_endpoints != null && version_matches(local.version, ">= 3.6.0") ? 3 : 2
+  found_by      = var.method == "discovery" ? task.registry.flags : { initial-cluster = local.initial_cluster }
+
   # Of a launch that was refused because somebody else was there first, nothing is cleared up.
   left_alone = "Left alone: "
 }
@@ -68,6 +120,7 @@ phase "survey" {
     listen_peer_urls   = target.member.listen_peer_urls
     listen_client_urls = target.member.listen_client_urls
     etcd               = var.etcd
+    reaches            = local.reaches
   }
 
   # A cluster that has lost these hosts may live on elsewhere.
@@ -90,6 +143,12 @@ phase "survey" {
   task "assert" "one_version" {
     condition     = length(distinct([for name, r in task.hosts : r.version])) == 1
     error_message = "The hosts have different versions of etcd: ${join(", ", [for name, r in task.hosts : "${name} ${r.version}"])}. Install one."
+  }
+
+  task "assert" "discovery_fits" {
+    when          = var.method == "discovery"
+    condition     = local.discovery_api == 3 || version_matches(local.version, "< 3.7.0")
+    error_message = "etcd ${local.version} has no discovery by URL any more. Name the client URLs of an etcd that keeps the registry: discovery_endpoints, instead of ${var.discovery_url != null ? "discovery_url" : "discovery_service"}."
   }
 
   task "confirm" "even" {
@@ -129,12 +188,24 @@ phase "form" {
     listen_peer_urls   = target.member.listen_peer_urls
     listen_client_urls = target.member.listen_client_urls
     etcd               = var.etcd
+    reaches            = local.reaches
   }
 
   task "assert" "all_clean" {
     locked        = true
     condition     = alltrue([for name, r in task.clean : r.ready])
     error_message = "Somebody was here meanwhile. ${join(" ", [for name, r in task.clean : "${name}: ${join("; ", r.why)}." if !r.ready])}"
+  }
+
+  task "etcd_discovery" "registry" {
+    when      = var.method == "discovery"
+    on        = cluster.members[0]
+    api       = local.discovery_api
+    size      = local.size
+    endpoints = var.discovery_endpoints
+    token     = var.discovery_token
+    service   = var.discovery_service
+    url       = var.discovery_url
   }
 
   task "directory" "data_dir" {
@@ -149,12 +220,11 @@ phase "form" {
     on_each = cluster.members
     unit    = cluster.unit
     name    = cluster.dropin
-    content = templatefile("templates/etcd-member.conf.tmpl", {
-      name                  = target.member.name
-      member                = target.member
-      initial_cluster       = local.initial_cluster
-      initial_cluster_state = "new"
-      token                 = local.token
+    content = templatefile("templates/etcd-member-new.conf.tmpl", {
+      name     = target.member.name
+      member   = target.member
+      found_by = local.found_by
+      token    = local.token
     })
   }
 
@@ -211,6 +281,12 @@ phase "form" {
       when    = contains(keys(task.launch), target.name)
       unit    = cluster.unit
       lines   = 50
+    }
+
+    task "assert" "token_is_spent" {
+      when          = var.method == "discovery" && task.registry.token != null && length(task.launch) > 0
+      condition     = task.registry.token == null
+      error_message = "Members may have registered at the token ${task.registry.token}: it is used up. ${var.discovery_token == null && var.discovery_url == null ? "The next attempt makes a new one." : "Begin a new run with a new one."}"
     }
 
     # If it has a quorum, and somebody has written into it, it is his.

@@ -16,7 +16,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{host(), peers()}
+	return []*engine.Type{discovery(), host(), peers()}
 }
 
 // knock bounds one attempt to connect, and one short request.
