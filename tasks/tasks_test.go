@@ -47,6 +47,7 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"directory change host retry",
 		"download change host retry",
 		"etcd_health read controller retry",
+		"etcd_discovery change host",
 		"etcd_host read host retry",
 		"etcd_member_add change controller",
 		"etcd_member_promote change controller retry",

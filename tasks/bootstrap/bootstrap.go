@@ -6,6 +6,7 @@
 package bootstrap
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -56,3 +57,10 @@ func loopback(u string) bool {
 }
 
 func listed(words []string) string { return strings.Join(words, ", ") }
+
+func members(n int) string {
+	if n == 1 {
+		return "1 member"
+	}
+	return fmt.Sprintf("%d members", n)
+}

@@ -129,19 +129,19 @@ func observeDiscovery(ctx context.Context, l engine.Look, a DiscoveryArgs) (s di
 
 func planDiscovery(p engine.Planning, a DiscoveryArgs, s discoveryState) (engine.Planned, DiscoveryResults) {
 	if p.Observed && s.usable(a) {
-		return engine.Planned{Summary: fmt.Sprintf("token %s, made for %s members, nobody has registered", s.Token, s.Entry.Size)}, a.results(s.Token)
+		return engine.Planned{Summary: fmt.Sprintf("token %s, made for %s, nobody has registered", s.Token, members(a.Size))}, a.results(s.Token)
 	}
 	planned := engine.Planned{Needed: true, Unknown: []string{"flags", "token"}}
 	switch {
 	case p.Unknown["size"] || !p.Observed:
 		planned.Summary = "a token for a new cluster"
 	case a.named() != "":
-		planned.Summary, planned.Unknown = fmt.Sprintf("token %s for %d members", s.Token, a.Size), nil
+		planned.Summary, planned.Unknown = fmt.Sprintf("token %s for %s", s.Token, members(a.Size)), nil
 		return planned, a.results(s.Token)
 	case a.Service != nil:
-		planned.Summary = fmt.Sprintf("a new token for %d members, from %s", a.Size, *a.Service)
+		planned.Summary = fmt.Sprintf("a new token for %s, from %s", members(a.Size), *a.Service)
 	default:
-		planned.Summary = fmt.Sprintf("a new token for %d members, kept by API %d at %s", a.Size, a.API, listed(a.Endpoints))
+		planned.Summary = fmt.Sprintf("a new token for %s, kept by API %d at %s", members(a.Size), a.API, listed(a.Endpoints))
 	}
 	return planned, DiscoveryResults{}
 }
@@ -176,7 +176,7 @@ func (e entry) fresh(token string) world.Check {
 
 // fits is whether the token waits for as many members as there will be.
 func (e entry) fits(token string, size int) world.Check {
-	c := world.Check{ID: "token-size", Holds: e.Size == strconv.Itoa(size), Text: fmt.Sprintf("the token waits for %d members", size)}
+	c := world.Check{ID: "token-size", Holds: e.Size == strconv.Itoa(size), Text: "the token waits for " + members(size)}
 	if !c.Holds {
 		c.Text = fmt.Sprintf("the token %s waits for %q members, and there will be %d", token, e.Size, size)
 		c.Help = "take one that was made for as many"

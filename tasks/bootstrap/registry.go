@@ -118,8 +118,8 @@ func plain2(err error) error {
 	if e := (*clientv2.ClusterError)(nil); errors.As(err, &e) {
 		return errors.New(e.Detail())
 	}
-	if e := (clientv2.Error{}); errors.As(err, &e) && e.Code == 0 {
-		return fmt.Errorf("%w; an etcd that keeps registries for API 2 needs --enable-v2, and 3.6 and later have no API 2", err)
+	if errors.Is(err, clientv2.ErrInvalidJSON) {
+		return errors.New("it does not speak API 2; an etcd that keeps registries for members up to 3.5 needs --enable-v2, and 3.6 and later have no API 2")
 	}
 	return err
 }

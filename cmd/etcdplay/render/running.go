@@ -226,8 +226,12 @@ func (r *Reporter) ending(e *engine.Entry, ev engine.Event) string {
 	}
 	p := r.Screen.Paint
 	what := subject(e)
-	if e.Role == engine.Assert && ev.Status == engine.OK {
+	switch {
+	case e.Role != engine.Assert:
+	case ev.Status == engine.OK:
 		what = "holds"
+	case what == "holds":
+		what = "does not hold"
 	}
 	var how string
 	switch {
@@ -259,6 +263,9 @@ func (r *Reporter) endLines(e *engine.Entry, ev engine.Event) []string {
 	}
 	var lines []string
 	switch {
+	case e.Role == engine.Assert && ev.Status != engine.OK && ev.Place != engine.InPhase:
+		// The end of the run tells of what failed first; this is told here or nowhere.
+		lines = append(lines, ev.Message)
 	case e.Role == engine.Assert || e.Kind == engine.CallEntry:
 	case ev.Message != "":
 		lines = append(lines, runewidth.Truncate(ev.Message, messageWidth, "…"))
