@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -40,7 +41,10 @@ func (s *shared) extend(p *syntax.Playbook, files []string) (*syntax.Playbook, e
 	}
 	name, src, err := s.base(p.File.Name, e.Path)
 	if err != nil {
-		return nil, finding(diag.BaseUnreadable, "Base cannot be read", "%s: %s.%s", name, reason(err), s.suggest(e.Path))
+		if errors.Is(err, fs.ErrNotExist) && s.shipped != nil && !strings.ContainsAny(e.Path, `/\`) {
+			return nil, finding(diag.BaseUnreadable, "No such base", "There is no file %s, and no playbook of that name comes with etcdplay.%s", name, s.suggest(e.Path))
+		}
+		return nil, finding(diag.BaseUnreadable, "Base cannot be read", "%s: %s.", name, reason(err))
 	}
 	if i := slices.Index(files, name); i >= 0 {
 		return nil, finding(diag.BaseCycle, "Playbooks in a circle", "%s extends itself: %s. A playbook may not extend one that leads back to it.",
@@ -83,11 +87,8 @@ func (s *shared) base(file, ref string) (name string, src []byte, err error) {
 	return name, src, err
 }
 
-// suggest names what a base that is not there could be called.
+// suggest names the playbook that comes with the program and was probably meant.
 func (s *shared) suggest(ref string) string {
-	if s.shipped == nil || strings.ContainsAny(ref, `/\`) {
-		return ""
-	}
 	files, err := fs.Glob(s.shipped, "*.hcl")
 	if err != nil {
 		panic(err) // the pattern is ours

@@ -7,12 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl"
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
+	"github.com/etcdplay/etcdplay/playbooks"
+	"github.com/etcdplay/etcdplay/tasks"
 )
 
 // seeds adds every file of the corpus.
@@ -38,7 +41,7 @@ func FuzzLoad(f *testing.F) {
 	seeds(f)
 	inv := demo(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		p, found := loadText(text)
+		p, found := loadSite("p.hcl", text)
 		sources := p.Sources()
 		values := hcl.Values{}
 		for _, v := range p.Variables() {
@@ -54,6 +57,7 @@ func FuzzLoad(f *testing.F) {
 		found = append(found, more...)
 		if prog != nil {
 			found = append(found, evaluate(prog, 0)...)
+			resolved(t, p, prog, values)
 		}
 		var b bytes.Buffer
 		if err := diag.Write(&b, found, sources, diag.Options{Color: true}); err != nil {
@@ -69,6 +73,42 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("control characters in %q", b.String())
 		}
 	})
+}
+
+// loadSite loads a text that may extend the playbooks of the corpus.
+func loadSite(name, text string) (*hcl.Playbook, engine.Diagnostics) {
+	return hcl.Load(name, hcl.Options{Types: tasks.Types(), ToolVersion: "0.1.0", Shipped: playbooks.FS, ReadFile: func(path string) ([]byte, error) {
+		if path == name {
+			return []byte(text), nil
+		}
+		rest, ok := strings.CutPrefix(filepath.Clean(path), "../")
+		if !ok || strings.HasPrefix(rest, "..") {
+			return nil, os.ErrNotExist
+		}
+		return os.ReadFile(filepath.Join("testdata/values/playbooks", strings.TrimPrefix(rest, "playbooks/")))
+	}})
+}
+
+// resolved holds that a site playbook comes to the same without its extends.
+func resolved(t *testing.T, p *hcl.Playbook, prog *engine.Program, values hcl.Values) {
+	if p.Site == nil {
+		return
+	}
+	text, dir, found := p.Resolve()
+	if len(found) > 0 {
+		return // its layout is such that it is left alone
+	}
+	again, found := loadSite(filepath.Join(dir, "resolved.hcl"), string(text))
+	if found.HasErrors() {
+		t.Fatalf("got\n%s\nof\n%s", written(found, again.Sources()), text)
+	}
+	other, found := again.Bind(demo(t), values, identity())
+	if found.HasErrors() {
+		t.Fatalf("got\n%s\nof\n%s", written(found, again.Sources()), text)
+	}
+	if d := cmp.Diff(describe(prog), describe(other)); d != "" {
+		t.Errorf("-want +got:\n%s\nof\n%s", d, text)
+	}
 }
 
 // evaluate does to every expression of a program what a plan does, with

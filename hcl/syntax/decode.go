@@ -120,7 +120,7 @@ func (d *decoder) phase(b *hclsyntax.Block, p *Playbook) {
 	}
 	o := d.open(b, place, "description", "when")
 	o.closed("task", "rescue", "always")
-	ph := &Phase{Range: header(b), Place: place}
+	ph := &Phase{Block: b, Range: header(b), Place: place}
 	if labels, ok := o.labels("NAME"); ok {
 		ph.Name, ph.NameRange = labels[0], b.LabelRanges[0]
 		o.named("phase", ph.Name, ph.NameRange)

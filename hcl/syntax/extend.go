@@ -254,15 +254,15 @@ func (t *Task) set(o *Override, a *Expr) {
 
 // drop takes a task out.
 func (x *extension) drop(d *Drop) {
+	list, i := x.target(d.Name, "Drop", &Task{Range: d.Range, NameRange: d.NameRange, Place: d.Place})
+	if list == nil {
+		return
+	}
 	for _, o := range x.site.Site.Overrides {
 		if o.Name == d.Name {
 			x.add(diag.New(diag.NoChange, "Both override and drop", d.Range, d.Place, "override %q at line %d changes the task, and this takes it out. Keep one of the two.", d.Name, o.Range.Start.Line))
 			return
 		}
-	}
-	list, i := x.target(d.Name, "Drop", &Task{Range: d.Range, NameRange: d.NameRange, Place: d.Place})
-	if list == nil {
-		return
 	}
 	c := *d
 	c.Task = (*list)[i]

@@ -72,7 +72,8 @@ type Local struct {
 
 // Phase is a phase block.
 type Phase struct {
-	Name        string // "" for the tasks between phases
+	Name        string           // "" for the tasks between phases
+	Block       *hclsyntax.Block // nil for those
 	Description string
 	When        *Expr
 	Tasks       []*Task
