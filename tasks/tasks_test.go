@@ -46,6 +46,7 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"confirm control controller",
 		"directory change host retry",
 		"download change host retry",
+		"etcd_certificates read host retry",
 		"etcd_health read controller retry",
 		"etcd_discovery change host",
 		"etcd_host read host retry",

@@ -22,6 +22,7 @@ func Types() []*engine.Type {
 		memberAdd(settleFor),
 		memberRemove(settleFor),
 		memberPromote(settleFor),
+		certificates(),
 	}
 }
 

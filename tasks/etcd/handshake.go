@@ -81,9 +81,23 @@ type credentialError struct {
 func (e *credentialError) Error() string   { return e.text }
 func (e *credentialError) Unwrap() []error { return []error{conn.ErrRefused, e.err} }
 
-// explain puts a failure of TLS in words that say what to look at. An error that
-// is none of TLS stays as it is.
+// explain says what to look at where the two sides did not agree.
 func (h *handshake) explain(err error) error {
+	ca := "the roots of this machine do"
+	if h.files.CAFile != "" {
+		ca = h.files.CAFile + " (ca_file of the inventory's tls block) does"
+	}
+	own := "the inventory's tls block names none, and needs cert_file and key_file"
+	if h.files.CertFile != "" {
+		own = "compare " + h.files.CertFile + " (cert_file of the inventory's tls block) with the member's trusted-ca-file, its extended key usage clientAuth, its validity, and the clocks"
+	}
+	return explainTLS(err, ca, own)
+}
+
+// explainTLS puts a failure of TLS in words. ca does, or do, vouch for servers;
+// own is what to look at where the server refuses. An error that is none of TLS
+// stays as it is.
+func explainTLS(err error, ca, own string) error {
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
@@ -91,42 +105,29 @@ func (h *handshake) explain(err error) error {
 		plain    tls.RecordHeaderError
 		alert    *net.OpError
 	)
-	ca := "the roots of this machine do"
-	if h.files.CAFile != "" {
-		ca = h.files.CAFile + " (ca_file of the inventory's tls block) does"
-	}
 	text := ""
 	switch {
 	case errors.As(err, &hostname):
-		text = fmt.Sprintf("its certificate is for %s, and not for %s, by which the inventory has it; where members have no names of their own in their certificates, server_name in the tls block says what they all have", names(hostname.Certificate), hostname.Host)
+		text = fmt.Sprintf("its certificate is for %s, and not for %s, by which the inventory has it", names(hostname.Certificate), hostname.Host)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		text = "its certificate is " + validity(invalid.Cert, time.Now()) + " (the clock of this machine says " + stamp(time.Now()) + "); renew it, or set the clock that is wrong"
+		text = "its certificate is " + validity(invalid.Cert, time.Now()) + ", and the clock of this machine says " + stamp(time.Now()) + "; renew it, or set the clock that is wrong"
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		text = "its certificate may not be a server's: it lacks the extended key usage serverAuth"
 	case errors.As(err, &unknown):
-		issuer := "somebody"
+		text = fmt.Sprintf("its certificate was issued by somebody for whom %s not vouch", ca)
 		if unknown.Cert != nil {
-			issuer = fmt.Sprintf("%q", unknown.Cert.Issuer.String())
+			text = fmt.Sprintf("its certificate was issued by %q, for whom %s not vouch", unknown.Cert.Issuer.String(), ca)
 		}
-		text = fmt.Sprintf("its certificate was issued by %s, whom %s not vouch for", issuer, ca)
 	case errors.As(err, &invalid):
 		text = "its certificate: " + strings.TrimPrefix(err.Error(), "tls: failed to verify certificate: ")
 	case errors.As(err, &plain):
 		text = "it does not speak TLS; is its URL http, and not https?"
 	case errors.As(err, &alert) && alert.Op == "remote error":
-		text = "it refuses this program's certificate (" + strings.TrimPrefix(alert.Err.Error(), "tls: ") + "): " + h.own()
+		text = "it refuses this program's certificate (" + strings.TrimPrefix(alert.Err.Error(), "tls: ") + "): " + own
 	default:
 		return err
 	}
 	return &credentialError{text: text}
-}
-
-// own says what to look at of the client's certificate.
-func (h *handshake) own() string {
-	if h.files.CertFile == "" {
-		return "the inventory's tls block names none, and needs cert_file and key_file"
-	}
-	return "compare " + h.files.CertFile + " (cert_file of the inventory's tls block) with the member's trusted-ca-file, its extended key usage clientAuth, its validity, and the clocks"
 }
 
 // names is what a certificate is for.
