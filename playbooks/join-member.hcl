@@ -86,6 +86,18 @@ phase "survey" {
     error_message = "${var.new.name} has data of an earlier member in ${cluster.data_dir}. With set_old_data_aside = true it is moved away."
   }
 
+  # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.
+  task "etcd_certificates" "certificates" {
+    on     = var.new
+    member = var.new.member
+    peers  = flatten(task.before.members[*].peer_urls)
+
+    postcondition {
+      condition     = self.ok
+      error_message = "With its certificates ${var.new.name} cannot join: ${join("; ", self.problems)}."
+    }
+  }
+
   task "systemd_unit" "stop" {
     on    = var.new
     unit  = cluster.unit

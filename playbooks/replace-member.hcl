@@ -96,6 +96,18 @@ phase "survey" {
     condition     = local.reused || !task.data.exists || var.set_old_data_aside
     error_message = "${local.target.name} has data of another member in ${cluster.data_dir}. With set_old_data_aside = true it is moved away."
   }
+
+  # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.
+  task "etcd_certificates" "certificates" {
+    on     = local.target
+    member = local.target.member
+    peers  = flatten(local.others[*].member.peer_urls)
+
+    postcondition {
+      condition     = self.ok
+      error_message = "With its certificates ${local.target.name} cannot join: ${join("; ", self.problems)}."
+    }
+  }
 }
 
 phase "remove" {

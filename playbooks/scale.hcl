@@ -99,6 +99,18 @@ phase "survey" {
     condition     = var.set_old_data_aside || !anytrue([for name, r in task.old_data : r.exists])
     error_message = "There is data of earlier members in ${cluster.data_dir} of ${join(", ", [for name, r in task.old_data : name if r.exists])}. With set_old_data_aside = true it is moved away."
   }
+
+  # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.
+  task "etcd_certificates" "certificates" {
+    on_each = var.new
+    member  = target.member
+    peers   = flatten(task.before.members[*].peer_urls)
+  }
+
+  task "assert" "certificates_fit" {
+    condition     = alltrue([for name, r in task.certificates : r.ok])
+    error_message = "With their certificates hosts cannot join: ${join("; ", flatten([for name, r in task.certificates : [for p in r.problems : "${name}: ${p}"]]))}."
+  }
 }
 
 phase "grow" {

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	keys read COUNT HOST… finds them, and the same HashKV on all hosts named
 //	members [HOST…]       prints name, vote and ID of each member
 //	etcdctl VERSION HOST… runs that release's own etcdctl against a host; with ! it must fail
+//	certify HOST server|peer FAULT issues a certificate of a host anew, with a fault or good
 //	fingerprint FILE      writes what a command that changes nothing leaves equal
 //	freeze HOST           stops a host's etcd with SIGSTOP; with ! it goes on
 //	begin NAME COMMAND…   starts a command beside the script
@@ -65,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"capture": capture,
 			"etcdctl": etcdctlCommand,
+			"certify": certify,
 			"keys":    keysCommand, "members": membersCommand, "fingerprint": fingerprint, "freeze": freeze,
 			"begin": begin, "await": await, "interrupt": interrupt, "ends": ends, "records": records,
 			"cmpout": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },

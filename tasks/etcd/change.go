@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -29,14 +30,18 @@ func observeList(ctx context.Context, l engine.Look, r Reach) (listing, error) {
 }
 
 // change sends one change of membership, to the member that gave the list that
-// the change is based on. Tries after a refusal that passes by itself are the
+// the change is based on, or to the leader where it has to go there. Tries after a refusal that passes by itself are the
 // caller's: see persist.
 func (a *access) change(ctx context.Context, send func(ctx context.Context, c *clientv3.Client) error) error {
 	l, err := a.agreed(ctx)
 	if err != nil {
 		return &dialError{err} // nothing was sent
 	}
-	c, err := a.open(ctx, l.Endpoint)
+	endpoint := l.Endpoint
+	if a.leader != "" {
+		endpoint = cmp.Or(a.endpointOf(ctx, a.leader), endpoint)
+	}
+	c, err := a.open(ctx, endpoint)
 	if err != nil {
 		return &dialError{err}
 	}

@@ -43,6 +43,7 @@ type access struct {
 	password  string
 	links     *links
 	login     *login
+	leader    string        // ID of the member that changes have to go to; "" means any
 	patience  time.Duration // of one look
 }
 

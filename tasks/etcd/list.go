@@ -210,6 +210,18 @@ func (a *access) agreed(ctx context.Context) (listing, error) {
 	return l, err
 }
 
+// endpointOf is an endpoint at which this member answers, or "".
+func (a *access) endpointOf(ctx context.Context, id string) (endpoint string) {
+	ctx, cancel := context.WithTimeout(ctx, a.patience)
+	defer cancel()
+	for s := range a.sight(ctx) {
+		if s.err == nil && hexID(s.list.Header.MemberId) == id {
+			return s.endpoint
+		}
+	}
+	return ""
+}
+
 // silence is the error of a cluster of which no endpoint answers, or lets
 // anybody in.
 func silence(endpoints []string, errs map[string]error) error {

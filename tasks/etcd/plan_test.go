@@ -167,7 +167,7 @@ func TestTypes(t *testing.T) {
 	for _, typ := range Types() {
 		names = append(names, typ.Name)
 	}
-	if got, want := strings.Join(names, " "), "etcd_members etcd_health etcd_member_add etcd_member_remove etcd_member_promote"; got != want {
+	if got, want := strings.Join(names, " "), "etcd_members etcd_health etcd_member_add etcd_member_remove etcd_member_promote etcd_certificates"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -139,7 +139,9 @@ func applyPromote(ctx context.Context, h engine.Hands, a PromoteArgs, _ listing)
 }
 
 // awaitLearner waits until the learner is fit to vote, and says how far it is.
-// It reports whether it votes already.
+// It reports whether it votes already. The promotion then goes to the leader: a
+// follower has to hand it on, which one older than 3.5.28 or 3.6.6 cannot do where
+// authentication is on.
 func (a *access) awaitLearner(ctx context.Context, id string) (votes bool, err error) {
 	err = engine.Poll(ctx, pollMost, func(ctx context.Context) (bool, error) {
 		c := a.survey(ctx)
@@ -154,6 +156,7 @@ func (a *access) awaitLearner(ctx context.Context, id string) (votes bool, err e
 			votes = true
 			return true, nil
 		}
+		a.leader = c.Leader
 		ready := m.CaughtUp()
 		if !ready.Holds {
 			a.look.Say("%s", ready.Text)
