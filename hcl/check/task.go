@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -54,8 +53,6 @@ func (c *checker) unknownType(t *Task) {
 	name := t.Task.Type
 	detail := fmt.Sprintf("There is no task type %q.%s", name, diag.DidYouMean(name, c.Types.names))
 	switch {
-	case strings.HasPrefix(name, "etcd2_"), strings.HasPrefix(name, "etcd_snapshot_"):
-		detail = fmt.Sprintf("The task type %q is not available in this version of etcdplay.", name)
 	case name == "shell" || name == "command" || name == "script":
 		detail = fmt.Sprintf("There is no task type %q. Write exec, with argv = [...] or shell = \"...\".", name)
 	case name == "service" || name == "systemd":
