@@ -12,6 +12,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl"
+	"github.com/etcdplay/etcdplay/hcl/clct"
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/inventory"
 	"github.com/etcdplay/etcdplay/tasks"
@@ -135,5 +136,24 @@ func extra(t *testing.T) []engine.Diagnostics {
 	_, found = hcl.Load("p.hcl", hcl.Options{Types: []*engine.Type{old}, ReadFile: func(string) ([]byte, error) {
 		return []byte("playbook \"x\" {\n  language = 1\n}\ntask \"old\" \"o\" {\n  a = \"x\"\n}\n"), nil
 	}})
-	return append(all, found)
+	return append(append(all, found), configs()...)
+}
+
+// configs makes the findings about Container Linux Configs.
+func configs() []engine.Diagnostics {
+	var all []engine.Diagnostics
+	for _, src := range []string{
+		"etcd:\n\tname: a\n", "- a\n", "etcd:\n  bogus: b\n", "etcd:\n  version: 3.3\n", "etcd:\n  name: \"{HOSTNAME}\"\n", "# nothing\n",
+		"etcd:\n  name: a\n  initial_cluster: b=http://10.240.0.1:2380\n", "etcd:\n  initial_cluster_token: 50%\n",
+		"etcd:\n  version: 3.5.0\n  data_dir: /var/lib/etcd\n", "etcd:\n  listen_peer_urls: here\n", "etcd:\n  version: 3.7.1\n  enable_v2: true\n",
+		"etcd:\n  trusted_ca_file: /home/ca.pem\n", "etcd:\n  name: a\n  name: b\n", "etcd:\n  initial_cluster_state: old\n",
+	} {
+		c, found := clct.Read("f.yaml", []byte(src), clct.Flatcar)
+		all = append(all, found)
+		if c != nil {
+			_, found = c.Dropin(clct.Rendering{})
+			all = append(all, c.Check(), found)
+		}
+	}
+	return all
 }
