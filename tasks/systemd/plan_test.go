@@ -97,6 +97,11 @@ func TestUnitGuard(t *testing.T) {
 	forces := unitState{Active: "inactive", Member: true, Forces: "ETCD_FORCE_NEW_CLUSTER=true"}
 	forcesAndRuns := up
 	forcesAndRuns.Forces = forces.Forces
+	lost := unitState{Active: "inactive", Member: true, Data: world.Data{Known: true}}
+	begun := lost
+	begun.Active, begun.Sub, begun.PID = "activating", "start", 7
+	published := cluster(true, true, true)
+	published.Cluster.OnHost("demo-etcd-2").ClientURLs = []string{"http://10.240.0.2:2379"}
 	tests := []struct {
 		name string
 		args unitArgs
@@ -104,6 +109,8 @@ func TestUnitGuard(t *testing.T) {
 		w    *world.World
 		want []string
 	}{
+		{"start without its data", unitArgs{Unit: etcd, State: "started"}, lost, published, []string{"Q20"}},
+		{"wait for one that had none when it was looked at", unitArgs{Unit: etcd, State: "started"}, begun, published, nil},
 		{"stop one of three healthy", unitArgs{Unit: etcd, State: "stopped"}, up, cluster(true, true, true), nil},
 		{"stop a healthy one when another is down", unitArgs{Unit: etcd, State: "stopped"}, up, cluster(true, true, false), []string{"Q8"}},
 		{"restart it then", unitArgs{Unit: etcd, State: "restarted"}, up, cluster(true, true, false), []string{"Q8"}},

@@ -198,7 +198,9 @@ func guardUnit(host string, a unitArgs, s unitState, w *world.World) world.Verdi
 	if a.stops() {
 		return v
 	}
-	v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
+	if a.State != "started" || s.phase() != starting { // else it has a process, and is only waited for
+		v.Checks = append(v.Checks, w.Cluster.MayStart(host, a.Unit, s.Data).Checks...)
+	}
 	if s.Forces != "" {
 		v.Checks = append(v.Checks, world.Unforced(a.Unit, s.Forces))
 	}
@@ -277,6 +279,10 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 // ready: one that dies of its configuration does so within this time.
 const steady = 500 * time.Millisecond
 
+// queued is for how long a start that nobody waited for may stand in systemd's
+// queue, in which the unit looks as if it had not been asked for.
+const queued = 5 * time.Second
+
 func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
 	begun := time.Now()
 	var invocation string
@@ -299,6 +305,8 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		case a.State == "restarted" && r.InvocationID != "" && s.phase() == running && s.Invocation != r.InvocationID:
 			invocation, from, r.InvocationID = s.Invocation, time.Now(), ""
 			return false, nil
+		case s.Active == "inactive" && !a.wait() && s.Invocation == r.InvocationID && time.Since(begun) < queued:
+			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
 		case s.phase() == stopped:
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
 		case s.phase() == starting && !a.wait():
