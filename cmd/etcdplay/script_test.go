@@ -18,14 +18,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox"
+	"github.com/etcdplay/etcdplay/tasks/onhost"
 )
 
 var update = flag.Bool("update", false, "write the expected files of scripts anew")
 
 // TestMain makes this test binary the program itself when it is called by the
 // name etcdplay: scripts run it as a process of its own, and the sandbox
-// supervisors and etcd servers that it starts are this binary again.
+// supervisors, etcd servers and processes on hosts that it starts are this
+// binary again.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == onhost.Command {
+		main() // on a host it has whatever name it was given there
+	}
 	testscript.Main(m, map[string]func(){
 		"etcdplay": func() { main() },
 	})

@@ -39,7 +39,7 @@ func genuine(t *testing.T, version string) string {
 // process runs a genuine etcd as a process of its own on the data of s.
 func (s *trial) process(t *testing.T, program string) *clientv3.Client {
 	t.Helper()
-	stop, ended, err := s.start(t.Context(), "", program)
+	stop, ended, err := s.start("", program)
 	if err != nil {
 		t.Fatal(err)
 	}
