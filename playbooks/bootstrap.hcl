@@ -8,17 +8,36 @@ playbook "bootstrap" {
 variable "method" {
   type        = string
   default     = "static"
-  description = "How the members find each other at their first start: \"static\", by the addresses of the inventory, or \"discovery\", through a registry that another etcd keeps. Later starts do not need it."
+  description = "How the members find each other at their first start: \"static\", by the addresses of the inventory, \"srv\", by records in DNS, or \"discovery\", through a registry that another etcd keeps. Later starts do not need it."
 
   validation {
-    condition     = contains(["static", "discovery"], var.method)
-    error_message = "There is no method ${var.method}. Write static or discovery."
+    condition     = contains(["static", "srv", "discovery"], var.method)
+    error_message = "There is no method ${var.method}. Write static, srv or discovery."
   }
 
   validation {
     condition     = (var.method == "discovery") == (length([for given in [var.discovery_endpoints != null, var.discovery_service != null, var.discovery_url != null] : given if given]) == 1)
     error_message = "The method discovery takes exactly one of discovery_endpoints, discovery_service and discovery_url, and no other method takes any."
   }
+}
+
+variable "srv_domain" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The domain of the records _etcd-server._tcp (with TLS: _etcd-server-ssl._tcp) that name the members' peer URLs."
+
+  validation {
+    condition     = (var.method == "srv") == (var.srv_domain != null)
+    error_message = "The method srv takes srv_domain, and no other method does."
+  }
+}
+
+variable "srv_name" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The suffix of the service in the records' names, where one domain has several clusters."
 }
 
 variable "discovery_endpoints" {
@@ -94,7 +113,12 @@ locals {
 
   # etcd 3.6 has both ways of discovery, and 3.7 no longer the first.
   discovery_api = var.discovery_endpoints != null && version_matches(local.version, ">= 3.6.0") ? 3 : 2
-  found_by      = var.method == "discovery" ? task.registry.flags : { initial-cluster = local.initial_cluster }
+  found_by      = var.method == "discovery" ? task.registry.flags : local.named
+  named = { for flag, value in {
+    initial-cluster    = var.method == "static" ? local.initial_cluster : null
+    discovery-srv      = var.srv_domain
+    discovery-srv-name = var.srv_name
+  } : flag => value if value != null }
 
   # Of a launch that was refused because somebody else was there first, nothing is cleared up.
   left_alone = "Left alone: "
@@ -143,6 +167,20 @@ phase "survey" {
   task "assert" "one_version" {
     condition     = length(distinct([for name, r in task.hosts : r.version])) == 1
     error_message = "The hosts have different versions of etcd: ${join(", ", [for name, r in task.hosts : "${name} ${r.version}"])}. Install one."
+  }
+
+  task "etcd_srv" "records" {
+    on_each   = cluster.members
+    when      = var.method == "srv"
+    domain    = var.srv_domain
+    service   = var.srv_name
+    peer_urls = flatten(cluster.members[*].member.peer_urls)
+  }
+
+  task "assert" "records_fit" {
+    when          = var.method == "srv"
+    condition     = alltrue([for name, r in task.records : r.fit])
+    error_message = "The records in DNS are not what the inventory says. ${join(" ", [for name, r in task.records : "${name}: ${join("; ", r.why)}." if !r.fit])} etcd takes peer URLs as the records have them: write the names of the records into peer_urls of the inventory, or mend the records."
   }
 
   task "assert" "discovery_fits" {

@@ -59,6 +59,7 @@ func TestTypesAreThoseOfTheLanguage(t *testing.T) {
 		"etcd_snapshot_save change either retry",
 		"etcd_snapshot_status read either retry",
 		"etcd_snapshot_trial change either",
+		"etcd_srv read host retry",
 		"exec change either",
 		"move change host",
 		"playbook change controller",

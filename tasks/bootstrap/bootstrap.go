@@ -17,7 +17,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{discovery(), host(), peers()}
+	return []*engine.Type{discovery(), host(), peers(), srv()}
 }
 
 // knock bounds one attempt to connect, and one short request.
