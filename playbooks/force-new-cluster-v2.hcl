@@ -253,8 +253,8 @@ phase "force" {
     }
 
     postcondition {
-      condition     = self.index >= task.before_health.index
-      error_message = "The store is at index ${self.index}, and it was at ${task.before_health.index}: data is missing."
+      condition     = self.index >= task.before.index
+      error_message = "The store is at index ${self.index}, and it was at ${task.before.index}: data is missing."
     }
   }
 
@@ -313,8 +313,8 @@ phase "prove" {
     }
 
     postcondition {
-      condition     = self.index >= task.before_health.index
-      error_message = "The store is at index ${self.index}, and it was at ${task.before_health.index}: data is missing."
+      condition     = self.index >= task.before.index
+      error_message = "The store is at index ${self.index}, and it was at ${task.before.index}: data is missing."
     }
 
     postcondition {

@@ -223,7 +223,7 @@ func planForce(p engine.Planning, a forceArgs, s forceState) (engine.Planned, fo
 }
 
 func guardForce(host string, a forceArgs, s forceState, _ *world.World) world.Verdict {
-	if !s.Looked {
+	if !s.Looked || s.Alone {
 		return world.Verdict{}
 	}
 	forces := world.Check{ID: "forces", Holds: s.Force.By != "", Text: "the settings of " + a.Unit + " force a new cluster"}

@@ -35,6 +35,7 @@ type listing struct {
 	Endpoint string // that gave the list
 	Self     string // ID of the member that gave it; "" if it did not say
 	Members  []listed
+	Index    uint64 // of its v2 store; 0 if it did not say
 }
 
 // sight is what one endpoint said when it was looked at.
@@ -48,8 +49,8 @@ type sight struct {
 	Ill     string // what its own /health complains of
 	Mute    bool   // it was silent about such a read, not refusing
 
-	Index, RaftIndex uint64        // of the v2 store, and of the log; 0 if not told
-	Uptime           time.Duration // 0 if not told
+	RaftIndex uint64        // of the log; 0 if not told
+	Uptime    time.Duration // 0 if not told
 }
 
 // canonical is an ID in the form in which IDs are compared: lower-case hex
@@ -97,8 +98,8 @@ func (a *access) see(ctx context.Context, endpoint string) sight {
 	s := remembered
 	switch {
 	case agreed.Linear:
-		s.listing = agreed.listing
-		s.Self, s.Index, s.RaftIndex = remembered.Self, agreed.Index, agreed.RaftIndex
+		s.listing, s.RaftIndex = agreed.listing, agreed.RaftIndex
+		s.Self = remembered.Self
 		s.err = nil
 	case s.err == nil && readErr == nil:
 		s.Why = "does not list its members: " + reason(agreed.err)

@@ -20,6 +20,7 @@ type membersResults struct {
 	ClusterID      string        `play:"cluster_id" doc:"The cluster's ID, hex."`
 	Agreed         bool          `play:"agreed" doc:"Whether a quorum agrees on the list. Without one it is what a member remembers."`
 	Count          int           `play:"count" doc:"How many members there are."`
+	Index          int64         `play:"index" doc:"The index of the v2 store (X-Etcd-Index) of the member that gave the list; it grows with each write."`
 	InitialCluster string        `play:"initial_cluster" doc:"All of them as --initial-cluster wants them, sorted by name."`
 	Members        []etcd.Member `play:"members" doc:"Sorted by name, then by ID. IDs are hex without leading zeros."`
 }
@@ -43,11 +44,11 @@ func members() *engine.Type {
 			}
 			return list, err
 		},
-		Report: func(_ membersArgs, s listing) membersResults { return membersOf(s.world(engine.Cluster{}), s.Linear) },
+		Report: func(_ membersArgs, s listing) membersResults { return s.told() },
 		Plan: func(p engine.Planning, _ membersArgs, s listing) (engine.Planned, membersResults) {
-			c, note := p.World.Cluster, ""
+			c, note, r := p.World.Cluster, "", membersOf(p.World.Cluster, s.Linear)
 			if p.Observed {
-				c = s.world(p.Cluster)
+				c, r = s.world(p.Cluster), s.told()
 				if !s.Linear {
 					note = ", as one of them remembers it: there is no quorum"
 				}
@@ -55,19 +56,25 @@ func members() *engine.Type {
 			if !c.Known {
 				return engine.Planned{}, membersResults{}
 			}
-			return engine.Planned{Summary: count(len(c.Members), "member") + ": " + strings.Join(labels(c.Members), ", ") + note}, membersOf(c, s.Linear)
+			return engine.Planned{Summary: count(len(c.Members), "member") + ": " + strings.Join(labels(c.Members), ", ") + note}, r
 		},
 		Model: func(_ string, _ membersArgs, w *world.World) (membersResults, []string, bool) {
 			b := w.Cluster.Budget()
 			r := membersOf(w.Cluster, b.Healthy >= b.Quorum)
 			for _, m := range w.Cluster.Members {
 				if m.ID == "" {
-					return r, []string{"members"}, w.Cluster.Known
+					return r, []string{"members", "index"}, w.Cluster.Known
 				}
 			}
-			return r, nil, w.Cluster.Known
+			return r, []string{"index"}, w.Cluster.Known
 		},
 	})
+}
+
+func (l listing) told() membersResults {
+	r := membersOf(l.world(engine.Cluster{}), l.Linear)
+	r.Index = int64(l.Index)
+	return r
 }
 
 func membersOf(c world.Cluster, agreed bool) membersResults {

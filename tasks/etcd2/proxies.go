@@ -41,7 +41,6 @@ func proxies() *engine.Type {
 		Effect:    engine.Read,
 		Where:     engine.OnHost,
 		Retryable: true,
-		Volatile:  true,
 		Observe:   observeProxies,
 		Report:    func(_ proxiesArgs, s proxiesResults) proxiesResults { return s },
 		Plan: func(p engine.Planning, _ proxiesArgs, s proxiesResults) (engine.Planned, proxiesResults) {
