@@ -27,20 +27,11 @@ func (p *Playbook) Bind(inv *inventory.Inventory, v Values, id engine.Identity) 
 	if !p.valid {
 		return nil, found
 	}
-	cluster, err := inv.Choose(v.Cluster)
-	if err != nil {
-		found = append(found, diag.Bare(diag.WhichCluster, "No cluster chosen", "%s", eval.Sentence(err.Error())))
+	b, more := newBinder(inv, v.Cluster)
+	if found = append(found, more...); more.HasErrors() {
 		return nil, found
 	}
-	hosts := inv.Hosts(cluster)
-	names := map[string]cty.Value{
-		"host":      eval.HostsValue(append([]engine.HostSpec{inventory.LocalhostSpec()}, hosts...)),
-		"group":     eval.GroupsValue(inv.GroupHosts(), hosts),
-		"cluster":   eval.ClusterValue(cluster, hosts),
-		"localhost": eval.HostValue(inventory.LocalhostSpec()),
-		"run":       runValue(id),
-	}
-	b := binder{inv: inv, names: names, hosts: hosts, cluster: cluster}
+	b.names["run"] = runValue(id)
 	inputs, more := b.inputs(p, v)
 	found = append(found, more...)
 	if found.HasErrors() {
@@ -50,7 +41,7 @@ func (p *Playbook) Bind(inv *inventory.Inventory, v Values, id engine.Identity) 
 	for _, i := range inputs {
 		vars[i.Name] = i.Value
 	}
-	w := p.world(names, vars)
+	w := p.world(b.names, vars)
 	found = append(found, w.validate()...)
 	if found.HasErrors() {
 		return nil, found
@@ -70,6 +61,22 @@ type binder struct {
 	names   map[string]cty.Value
 	hosts   []engine.HostSpec
 	cluster engine.Cluster
+}
+
+// newBinder knows the hosts of an inventory and the cluster of that name in it, ""
+// for its only one.
+func newBinder(inv *inventory.Inventory, name string) (binder, engine.Diagnostics) {
+	cluster, err := inv.Choose(name)
+	if err != nil {
+		return binder{}, engine.Diagnostics{diag.Bare(diag.WhichCluster, "No cluster chosen", "%s", eval.Sentence(err.Error()))}
+	}
+	hosts := inv.Hosts(cluster)
+	return binder{inv: inv, hosts: hosts, cluster: cluster, names: map[string]cty.Value{
+		"host":      eval.HostsValue(append([]engine.HostSpec{inventory.LocalhostSpec()}, hosts...)),
+		"group":     eval.GroupsValue(inv.GroupHosts(), hosts),
+		"cluster":   eval.ClusterValue(cluster, hosts),
+		"localhost": eval.HostValue(inventory.LocalhostSpec()),
+	}}, nil
 }
 
 // mentions looks up the hosts and groups that expressions name.

@@ -34,6 +34,12 @@ const envPrefix = "ETCDPLAY_VAR_"
 // inputs finds the value of every variable of a playbook.
 func (b binder) inputs(p *Playbook, v Values) ([]engine.Input, engine.Diagnostics) {
 	a := &assigner{binder: b, p: p, given: map[string]engine.Input{}}
+	return a.assign(v)
+}
+
+// assign goes through all that gives values.
+func (a *assigner) assign(v Values) ([]engine.Input, engine.Diagnostics) {
+	p := a.p
 	for _, f := range v.Files {
 		a.file(f)
 	}
@@ -69,7 +75,8 @@ type assigner struct {
 	given map[string]engine.Input
 	found engine.Diagnostics
 
-	unread bool // a file of values could not be read
+	unread  bool // a file of values could not be read
+	partial bool // not every variable needs to have a value
 }
 
 func (a *assigner) add(d engine.Diagnostic) { a.found = append(a.found, d) }
@@ -92,8 +99,8 @@ func (a *assigner) all() ([]engine.Input, engine.Diagnostics) {
 			a.add(diag.Warn(diag.Bare(diag.DeprecatedInput, "Deprecated variable", "%s: %s", in.Source, v.Deprecated)))
 		case !ok && v.Default != cty.NilVal:
 			in = engine.Input{Name: v.Name, Value: v.Default, Source: defaultSource(v), Sensitive: v.Sensitive}
-		case !ok && a.unread:
-			continue // it may stand in the file that could not be read
+		case !ok && (a.unread || a.partial):
+			continue // where it was not read, it may stand in the file that could not be
 		case !ok:
 			a.add(diag.New(diag.MissingValue, "Missing value", v.Range, v.Place,
 				"var.%s, %s, has no value. Give it with --var %s=..., in a file with --vars-file, or in the environment as %s%s.",
@@ -174,6 +181,10 @@ func (a *assigner) file(path string) {
 // constant is the value of an expression that can name hosts and groups.
 func (a *assigner) constant(x hclsyntax.Expression) (cty.Value, engine.Diagnostics) {
 	for _, r := range scope.References(x) {
+		if a.inv == nil && (r.Root == "host" || r.Root == "group" || r.Root == "cluster") {
+			return cty.DynamicVal, engine.Diagnostics{diag.New(diag.WhichCluster, "No inventory", r.Traversal.SourceRange(), diag.Place{},
+				"This names what stands in an inventory. Name one with --inventory.")}
+		}
 		if r.Root != "host" && r.Root != "group" && r.Root != "cluster" {
 			return cty.DynamicVal, engine.Diagnostics{diag.New(diag.NoReference, "Constant needed", r.Traversal.SourceRange(), diag.Place{},
 				"A value given from outside refers to nothing but host, group and cluster. If %s is a text, put it in quotes.", r.Root)}
@@ -223,7 +234,10 @@ func (e noHost) Error() string { return e.text }
 
 func (a *assigner) host(name string) (cty.Value, error) {
 	if name == inventory.Localhost {
-		return a.names["localhost"], nil
+		return eval.HostValue(inventory.LocalhostSpec()), nil
+	}
+	if a.inv == nil {
+		return cty.DynamicVal, noHost{"to find the host " + name + " an inventory is needed. Name one with --inventory."}
 	}
 	for _, h := range a.hosts {
 		if h.Name == name {

@@ -3,7 +3,9 @@ package hcl
 import (
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/inventory"
 )
 
 // Variable is one variable of a playbook, for listings.
@@ -15,6 +17,24 @@ type Variable struct {
 	Sensitive   bool
 	Nullable    bool
 	Deprecated  string // what to use instead, "" if it is not
+}
+
+// Inputs is the value of every variable that has one, and where it comes from.
+// Without an inventory, nil, no value can name a host. Whether the values pass
+// their validations is not looked at; with errors in the playbook there are none.
+func (p *Playbook) Inputs(inv *inventory.Inventory, v Values) ([]engine.Input, engine.Diagnostics) {
+	if !p.valid {
+		return nil, nil
+	}
+	var b binder
+	if inv != nil {
+		var found engine.Diagnostics
+		if b, found = newBinder(inv, v.Cluster); found.HasErrors() {
+			return nil, found
+		}
+	}
+	a := &assigner{binder: b, p: p, given: map[string]engine.Input{}, partial: true}
+	return a.assign(v)
 }
 
 // Variables lists the playbook's variables in their written order.

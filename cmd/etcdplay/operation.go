@@ -56,17 +56,13 @@ func (a *app) prepare(ref string, t target, id engine.Identity) (*operation, err
 	if err != nil {
 		return nil, err
 	}
-	src, err := readInput(path)
+	sources := pb.Sources()
+	inv, ds, err := readInventory(path, sources)
 	if err != nil {
 		return nil, err
 	}
-	sources := pb.Sources()
-	sources[path] = src
-	inv, ds := inventory.Load(path, src)
-	if err := found(ds, sources); err != nil {
-		return nil, err
-	}
 	a.findings(ds, sources)
+	src := sources[path]
 	program, ds := pb.Bind(inv, hcl.Values{Files: t.varsFiles, Env: a.environ, Vars: t.vars, Cluster: t.cluster}, id)
 	// By now it has read files of values too.
 	sources = pb.Sources()
@@ -180,6 +176,21 @@ func (t *target) findInventory(playbook, fromEnv string) (string, error) {
 	}
 	return "", wrong("Give one with --inventory FILE or in ETCDPLAY_INVENTORY. etcdplay sandbox up makes a cluster to try things on, with its inventory.",
 		"There is no inventory: no %s beside the playbook or here.", name)
+}
+
+// readInventory reads an inventory, adds its text to the sources, and returns what
+// else is to be said of it.
+func readInventory(path string, sources map[string][]byte) (*inventory.Inventory, engine.Diagnostics, error) {
+	src, err := readInput(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	sources[path] = src
+	inv, ds := inventory.Load(path, src)
+	if err := found(ds, sources); err != nil {
+		return nil, nil, err
+	}
+	return inv, ds, nil
 }
 
 // readInput reads a file that the operator gave. A folder or a pipe is refused,
