@@ -11,9 +11,9 @@ import (
 	"github.com/etcdplay/etcdplay/engine/world"
 )
 
-// errImagined says that a plan has changed what was asked for in a way that only
-// the run can tell.
-var errImagined = errors.New("only the run can tell")
+// ErrImagined says that a plan has changed what was asked for in a way that only
+// the run can tell. An Observe that gets it returns it.
+var ErrImagined = errors.New("only the run can tell")
 
 // readOnly is a host without the methods that change it: what embeds a
 // conn.Host as a conn.Reader cannot be asked for the rest.
@@ -94,13 +94,13 @@ func (r planReader) ReadFile(ctx context.Context, path string) ([]byte, error) {
 		return nil, notExist("read", path)
 	case world.File:
 		if content == nil {
-			return nil, errImagined
+			return nil, ErrImagined
 		}
 		return content, nil
 	case world.Moved:
 		return r.Reader.ReadFile(ctx, origin)
 	case world.Dir, world.Opaque:
-		return nil, errImagined
+		return nil, ErrImagined
 	}
 	return r.Reader.ReadFile(ctx, path)
 }
@@ -111,7 +111,7 @@ func (r planReader) Stat(ctx context.Context, path string) (conn.Info, error) {
 		return conn.Info{}, notExist("stat", path)
 	case world.File:
 		if content == nil {
-			return conn.Info{}, errImagined
+			return conn.Info{}, ErrImagined
 		}
 		return conn.Info{Path: path, Mode: 0o600, Size: int64(len(content))}, nil
 	case world.Dir:
@@ -121,7 +121,7 @@ func (r planReader) Stat(ctx context.Context, path string) (conn.Info, error) {
 		info.Path = path
 		return info, err
 	case world.Opaque:
-		return conn.Info{}, errImagined
+		return conn.Info{}, ErrImagined
 	}
 	return r.Reader.Stat(ctx, path)
 }
@@ -141,7 +141,7 @@ func (r planReader) ReadDir(ctx context.Context, path string) ([]conn.Info, erro
 		return infos, err
 	case world.File, world.Opaque, world.Dir:
 		// What the plan wrote into a directory of its own is not listed there.
-		return nil, errImagined
+		return nil, ErrImagined
 	}
 	infos, err := r.Reader.ReadDir(ctx, path)
 	if err != nil {
@@ -154,7 +154,7 @@ func (r planReader) ReadDir(ctx context.Context, path string) ([]conn.Info, erro
 		case world.Real:
 			kept = append(kept, info)
 		default:
-			return nil, errImagined
+			return nil, ErrImagined
 		}
 	}
 	return kept, nil
@@ -164,14 +164,14 @@ func (r planReader) ReadDir(ctx context.Context, path string) ([]conn.Info, erro
 // told what the plan imagines.
 func (r planReader) Query(ctx context.Context, c conn.Command) (conn.Result, error) {
 	if r.touched() {
-		return conn.Result{}, errImagined
+		return conn.Result{}, ErrImagined
 	}
 	return r.Reader.Query(ctx, c)
 }
 
 func (r planReader) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if r.touched() {
-		return nil, errImagined
+		return nil, ErrImagined
 	}
 	return r.Reader.Dial(ctx, addr)
 }

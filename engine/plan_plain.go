@@ -67,11 +67,19 @@ func (w *planWalk) observe(ctx context.Context, t *Task, e *Entry, s *Scope, arg
 			return State{}, w.lookFailed(t, e, err)
 		}
 	}
-	state, err := t.Type.Observe(ctx, lookAt(w.program, w.env, reader), args)
+	l := lookAt(w.program, w.env, reader)
+	l.At = func(ctx context.Context, name string) (conn.Reader, error) {
+		spec, ok := w.program.host(name)
+		if !ok {
+			return nil, fmt.Errorf("the inventory has no host %q", name)
+		}
+		return w.host(ctx, spec)
+	}
+	state, err := t.Type.Observe(ctx, l, args)
 	switch {
 	case err == nil:
 		return state, nil
-	case errors.Is(err, errImagined):
+	case errors.Is(err, ErrImagined):
 		return State{}, nil
 	}
 	return State{}, w.lookFailed(t, e, err)

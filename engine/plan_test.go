@@ -207,7 +207,7 @@ func TestOverlay(t *testing.T) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			got = "missing"
-		case errors.Is(err, errImagined):
+		case errors.Is(err, ErrImagined):
 			got = "unknown"
 		}
 		if got != wanted {
@@ -234,7 +234,7 @@ func TestOverlay(t *testing.T) {
 	if u, err := r.Unit(ctx, "other"); err != nil || u.ActiveState != "failed" {
 		t.Errorf("unit: got %+v, %v", u, err)
 	}
-	if _, err := r.Query(ctx, conn.Command{Argv: []string{"x"}}); !errors.Is(err, errImagined) {
+	if _, err := r.Query(ctx, conn.Command{Argv: []string{"x"}}); !errors.Is(err, ErrImagined) {
 		t.Errorf("touched host: got %v", err)
 	}
 	var reader conn.Reader = readOnly{stubHost{name: "a"}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -27,7 +28,9 @@ type planner struct {
 	plan    *Plan
 	world   *world.World
 	changed bool // a change is planned: from here on the model answers
-	hosts   map[string]conn.Reader
+
+	mu    sync.Mutex // of hosts: a task may look at several at once
+	hosts map[string]conn.Reader
 }
 
 // MakePlan works out what a run of p would do. It looks at the cluster and at
@@ -140,7 +143,10 @@ func (m *planner) failOn(ds Diagnostics) error {
 // host returns the host as the plan imagines it.
 func (m *planner) host(ctx context.Context, spec HostSpec) (conn.Reader, error) {
 	key := spec.Name + " " + spec.Connection.Become
-	if m.hosts[key] == nil {
+	m.mu.Lock()
+	r := m.hosts[key]
+	m.mu.Unlock()
+	if r == nil {
 		if m.env.Host == nil {
 			return nil, fmt.Errorf("%w: no connections here", conn.ErrUnreachable)
 		}
@@ -148,9 +154,12 @@ func (m *planner) host(ctx context.Context, spec HostSpec) (conn.Reader, error) 
 		if err != nil {
 			return nil, err
 		}
-		m.hosts[key] = readOnly{h}
+		r = readOnly{h}
+		m.mu.Lock()
+		m.hosts[key] = r
+		m.mu.Unlock()
 	}
-	return planReader{Reader: m.hosts[key], host: m.world.Hosts[spec.Name]}, nil
+	return planReader{Reader: r, host: m.world.Hosts[spec.Name]}, nil
 }
 
 // planWalk is the walk through one program: the playbook itself, or one that it

@@ -54,6 +54,7 @@ func TestMain(m *testing.M) {
 //	await NAME REGEXP     waits until it has said that
 //	interrupt NAME        is Ctrl-C for it
 //	records FILE          prints the types of the records of --json in it
+//	holdings FROM TO      writes what an answer of etcdctl get -w json holds
 //	ends CODE NAME        waits for its end; its output becomes the last one
 //
 // and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
@@ -74,8 +75,9 @@ func TestScripts(t *testing.T) {
 			"certify": certify,
 			"keys":    keysCommand, "members": membersCommand, "fingerprint": fingerprint, "freeze": freeze,
 			"begin": begin, "await": await, "interrupt": interrupt, "ends": ends, "records": records,
-			"cmpout": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
-			"cmperr": func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
+			"holdings": holdingsCommand,
+			"cmpout":   func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
+			"cmperr":   func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
 		},
 	})
 }

@@ -8,6 +8,10 @@ import (
 // The predicates of disaster recovery. What they guard cannot be taken back by
 // etcd: a cluster is put in the place of another one.
 
+// MaskDropin is the name of the drop-in that keeps a unit from being started, as
+// systemd_unit writes it.
+const MaskDropin = "zz-etcdplay-masked.conf"
+
 // Bystander is what is known of a host of the cluster at the moment in which the
 // cluster's data is replaced.
 type Bystander struct {

@@ -256,6 +256,8 @@ func fill(c *world.Cluster, states map[string]*found) {
 		if index > m.Applied {
 			m.Lag = index - m.Applied
 		}
+		// Without a quorum it is what the member has by itself.
+		m.Revision = f.status.Header.Revision
 		if f.read != nil {
 			m.Revision = f.read.Header.Revision
 		}

@@ -1,5 +1,5 @@
 // Package file has the task types that work on a host's files: file, directory, move,
-// remove, chown, stat and download. It knows paths, modes, owners and inodes;
+// remove, chown, stat, upload and download. It knows paths, modes, owners and inodes;
 // it does not know what the files are for, nor how a host is reached.
 package file
 
@@ -19,7 +19,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{Chown(), Directory(), Download(), Move(), Remove(), Stat(), Write()}
+	return []*engine.Type{Chown(), Directory(), Download(), Move(), Remove(), Stat(), Upload(), Write()}
 }
 
 // seen is one path as it was when looked at, or, after changes in a plan, as it

@@ -129,6 +129,20 @@ func TestLaws(t *testing.T) {
 			mkdir(t, dir+"/a", 0o700)
 			return arguments{"path": str(dir + "/a"), "mode": str("0700"), "owner": str(uid), "group": str(group)}
 		}},
+		{"sends it", file.Upload(), false, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/here", strings.Repeat("data ", 1<<18), 0o600)
+			return arguments{"from": str(dir + "/here"), "path": str(dir + "/there"), "mode": str("0640")}
+		}},
+		{"replaces it", file.Upload(), false, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/here", "data", 0o600)
+			write(t, dir+"/there", "atad", 0o600)
+			return arguments{"from": str(dir + "/here"), "path": str(dir + "/there")}
+		}},
+		{"is there", file.Upload(), true, func(t *testing.T, dir string) arguments {
+			write(t, dir+"/here", "data", 0o600)
+			write(t, dir+"/there", "data", 0o600)
+			return arguments{"from": str(dir + "/here"), "path": str(dir + "/there")}
+		}},
 		{"a directory", file.Move(), false, func(t *testing.T, dir string) arguments {
 			write(t, dir+"/etcd/member/snap/db", "data", 0o600)
 			return arguments{"from": str(dir + "/etcd"), "to": str(dir + "/etcd.old"), "missing_ok": cty.True}

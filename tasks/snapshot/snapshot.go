@@ -22,7 +22,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{Restore(), Save(), Status(), Trial()}
+	return []*engine.Type{DataDir(), Remains(), Restore(), Save(), Status(), Swap(), Trial()}
 }
 
 // Verbs lists what this package does on a host.
@@ -32,6 +32,7 @@ func Verbs() []onhost.Verb {
 		onhost.Define("snapshot-status", statusOf),
 		onhost.Define("snapshot-restore", restore),
 		onhost.Define("snapshot-trial", try),
+		onhost.Define("data-dir", holdingsOf),
 	}
 }
 

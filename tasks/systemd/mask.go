@@ -13,6 +13,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/world"
 )
 
 // heldBy is the drop-in that masks a unit. systemctl's own mask is a link in the
@@ -20,7 +21,7 @@ import (
 // forgets the unit's ExecStop=, and in /run it is gone with the next boot. The
 // name puts it after the drop-ins that could take its condition back.
 func heldBy(unit string) string {
-	return path.Join("/etc/systemd/system", unit+".d", "zz-etcdplay-masked.conf")
+	return path.Join("/etc/systemd/system", unit+".d", world.MaskDropin)
 }
 
 // held is its content: a condition that is never met.
