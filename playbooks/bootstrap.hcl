@@ -82,12 +82,6 @@ variable "etcd" {
   description = "The path of the etcd program on the hosts, where the unit does not tell which etcd it runs."
 }
 
-variable "set_package_cluster_aside" {
-  type        = bool
-  default     = false
-  description = "Stop and move away the cluster of one that an etcd package has made when it was installed. Only one that has never been used is."
-}
-
 variable "most_members" {
   type        = number
   default     = 7
@@ -160,8 +154,8 @@ phase "survey" {
 
   task "assert" "nothing_there" {
     locked        = true
-    condition     = alltrue([for name, r in task.hosts : r.ready || r.untouched && var.set_package_cluster_aside])
-    error_message = "No cluster is made over what is there (Q17). ${join(" ", [for name, r in task.hosts : "${name}: ${join("; ", r.why)}.${r.untouched ? " It is the unused cluster of an etcd package: with set_package_cluster_aside = true it is moved away." : ""}" if !r.ready && !(r.untouched && var.set_package_cluster_aside)])}"
+    condition     = alltrue([for name, r in task.hosts : r.ready])
+    error_message = "No cluster is made over what is there (Q17). ${join(" ", [for name, r in task.hosts : "${name}: ${join("; ", r.why)}.${r.untouched ? " It is the unused cluster of an etcd package, which clear-package.hcl moves away." : ""}" if !r.ready])}"
   }
 
   task "assert" "one_version" {
@@ -187,32 +181,6 @@ phase "survey" {
     when          = var.method == "discovery"
     condition     = local.discovery_api == 3 || version_matches(local.version, "< 3.7.0")
     error_message = "etcd ${local.version} has no discovery by URL any more. Name the client URLs of an etcd that keeps the registry: discovery_endpoints, instead of ${var.discovery_url != null ? "discovery_url" : "discovery_service"}."
-  }
-
-  task "confirm" "even" {
-    when    = local.size % 2 == 0
-    message = "${local.size} members survive the failure of ${etcd::tolerance(local.size)}, as ${local.size - 1} would, and agree by ${etcd::quorum(local.size)} instead of ${etcd::quorum(local.size - 1)}. Make so many?"
-  }
-}
-
-phase "clear" {
-  description = "Move the unused cluster of an etcd package away."
-  when        = var.set_package_cluster_aside
-
-  task "systemd_unit" "stop_package" {
-    on_each        = cluster.members
-    when           = task.hosts[target.name].untouched
-    unit           = cluster.unit
-    state          = "stopped"
-    allow_downtime = true
-  }
-
-  task "move" "package_data" {
-    on_each    = cluster.members
-    when       = task.stop_package[target.name].status == "ok"
-    from       = cluster.data_dir
-    to         = "${cluster.data_dir}.package-${run.id}"
-    missing_ok = true
   }
 }
 
