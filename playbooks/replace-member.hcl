@@ -153,14 +153,31 @@ phase "join" {
     learner   = var.as_learner
   }
 
-  # The results of the member addition become the new member's configuration.
+  # The results of the member addition become the new member's configuration:
+  # flags in a drop-in, or in Debian's layout variables in a file. Never both:
+  # etcd does not start with a flag and the variable of the same name.
   task "systemd_dropin" "config" {
+    when = cluster.layout == "etcd-member"
     on   = local.target
     unit = cluster.unit
     name = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
       name                  = task.add.name
       member                = local.target.member
+      initial_cluster       = task.add.initial_cluster
+      initial_cluster_state = task.add.initial_cluster_state
+      token                 = cluster.token
+    })
+  }
+
+  task "file" "variables" {
+    when = cluster.layout == "debian"
+    on   = local.target
+    path = cluster.env_file
+    content = templatefile("templates/etcd.default.tmpl", {
+      name                  = task.add.name
+      member                = local.target.member
+      data_dir              = cluster.data_dir
       initial_cluster       = task.add.initial_cluster
       initial_cluster_state = task.add.initial_cluster_state
       token                 = cluster.token

@@ -59,6 +59,7 @@ func (a *app) shape(ref string, t target) (sandbox.Options, error) {
 		return o, fmt.Errorf("%w: %w", engine.ErrInput, err)
 	}
 	o.Cluster, o.Token, o.Members, o.Names = cluster.Name, cluster.Token, len(cluster.Members), slices.Clone(cluster.Members)
+	o.Debian = cluster.Layout == "debian"
 	for _, h := range inv.Hosts(cluster) {
 		if !slices.Contains(o.Names, h.Name) {
 			o.Names = append(o.Names, h.Name)

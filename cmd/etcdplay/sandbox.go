@@ -105,6 +105,7 @@ func (a *app) sandboxUp(p *place) *cobra.Command {
 	cmd.Flags().IntVar(&o.Spares, "spares", 1, "further hosts, without a member")
 	cmd.Flags().StringVar(&o.Etcd, "etcd", "", "etcd `BINARY` to run, instead of the one built in")
 	cmd.Flags().IntVar(&o.API, "api", 3, "API of etcd that is spoken; 2 takes an --etcd of release 3.4 or 3.5")
+	cmd.Flags().BoolVar(&o.Debian, "debian", false, "lay the hosts out as Debian's package does, not as Container Linux")
 	cmd.Flags().BoolVar(&o.TLS, "tls", false, "give every host certificates, which clients and peers need too")
 	cmd.Flags().BoolVar(&o.Auth, "auth", false, "let nobody in but etcd's user root, whose password is made up")
 	return cmd

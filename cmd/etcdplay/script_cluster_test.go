@@ -215,7 +215,7 @@ func freeze(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	host, err := box(ts).Host(ctx, args[0])
 	ts.Check(err)
-	unit, err := host.Unit(ctx, sandbox.Unit)
+	unit, err := host.Unit(ctx, box(ts).Unit())
 	ts.Check(err)
 	if unit.MainPID <= 0 {
 		ts.Fatalf("%s runs no etcd", args[0])

@@ -49,9 +49,9 @@ ExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS
 WantedBy=multi-user.target
 `
 
-// unitOf is the unit with the tag of the image that is run, "" leaving it out,
+// unitOf is the text of a unit with the tag of the image that is run, "" leaving it out,
 // and what makes etcd serve that API.
-func unitOf(tag string, api int) string {
+func unitOf(unit, tag string, api int) string {
 	more := ""
 	if tag != "" {
 		more = fmt.Sprintf("Environment=%q\n", "ETCD_IMAGE_TAG="+tag)
@@ -59,7 +59,7 @@ func unitOf(tag string, api int) string {
 	if api == 2 {
 		more += "Environment=\"ETCD_ENABLE_V2=true\"\n"
 	}
-	return fmt.Sprintf(unitText, more)
+	return fmt.Sprintf(unit, more)
 }
 
 // layEtcdctl gives a host the etcdctl that lies beside its etcd, if there is one.
@@ -126,13 +126,19 @@ func (s *Sandbox) layHost(h Host, command []string, unit string) error {
 	}
 	var id [16]byte
 	rand.Read(id[:])
+	program := s.program()
 	files := map[string]string{
 		"etc/hostname":                       h.Name + "\n",
 		"etc/machine-id":                     hex.EncodeToString(id[:]) + "\n",
-		"usr/lib/systemd/system/" + Unit:     unit,
-		strings.TrimPrefix(wrapperPath, "/"): wrapper(command),
+		"usr/lib/systemd/system/" + s.Unit(): unit,
+		strings.TrimPrefix(program, "/"):     wrapper(command),
 	}
-	if !h.Spare {
+	switch {
+	case s.meta.Debian && h.Spare:
+		files[debianFile] = "# etcd's flags can stand here as variables; see etcd --help.\n"
+	case s.meta.Debian:
+		files[debianFile] = s.variables(h)
+	case !h.Spare:
 		files["etc/systemd/system/"+Unit+".d/"+DropIn] = s.dropIn(h)
 	}
 	for name, text := range files {
@@ -144,16 +150,31 @@ func (s *Sandbox) layHost(h Host, command []string, unit string) error {
 			return err
 		}
 	}
-	if err := os.Chmod(filepath.Join(root, wrapperPath), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(root, program), 0o755); err != nil {
 		return err
 	}
-	return os.Symlink("/usr/lib/systemd/system/"+Unit,
-		filepath.Join(root, "etc/systemd/system/multi-user.target.wants", Unit))
+	if s.meta.Debian && h.Spare {
+		return nil // it would make a cluster of its own at boot
+	}
+	return os.Symlink("/usr/lib/systemd/system/"+s.Unit(),
+		filepath.Join(root, "etc/systemd/system/multi-user.target.wants", s.Unit()))
 }
 
 // dropIn is the drop-in of a member of the first cluster, in the form that
 // Container Linux's configuration transpiler gives it.
 func (s *Sandbox) dropIn(h Host) string {
+	var b strings.Builder
+	b.WriteString("[Service]\nExecStart=\nExecStart=" + wrapperPath + " $ETCD_OPTS")
+	for _, f := range s.flags(h) {
+		value := strings.NewReplacer("%", "%%", "$", "$$").Replace(f[1])
+		fmt.Fprintf(&b, " \\\n  --%s=%q", f[0], value)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// flags configure a member of the first cluster.
+func (s *Sandbox) flags(h Host) [][2]string {
 	var initial []string
 	for _, m := range s.meta.Hosts {
 		if !m.Spare {
@@ -172,15 +193,7 @@ func (s *Sandbox) dropIn(h Host) string {
 	if h.Secure {
 		flags = append(flags, certificateFlags()...)
 	}
-	flags = append(flags, [2]string{"advertise-client-urls", h.ClientURL()})
-	var b strings.Builder
-	b.WriteString("[Service]\nExecStart=\nExecStart=" + wrapperPath + " $ETCD_OPTS")
-	for _, f := range flags {
-		value := strings.NewReplacer("%", "%%", "$", "$$").Replace(f[1])
-		fmt.Fprintf(&b, " \\\n  --%s=%q", f[0], value)
-	}
-	b.WriteString("\n")
-	return b.String()
+	return append(flags, [2]string{"advertise-client-urls", h.ClientURL()})
 }
 
 // inventory is the text of the inventory that playbooks use.
@@ -210,6 +223,7 @@ cluster %s {
   token    = %s
   api      = %d
   scheme   = %s
+  layout   = %s
   unit     = %s
   dropin   = %s
   data_dir = %s
@@ -217,8 +231,8 @@ cluster %s {
   group    = %s
   members  = [%s]
 %s}
-`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), cmp.Or(s.meta.API, 3), hclString(s.meta.Hosts[0].scheme()), hclString(Unit), hclString(DropIn),
-		hclString(DataDir), hclString(owner), hclString(group), strings.Join(members, ", "), s.securityBlocks())
+`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), cmp.Or(s.meta.API, 3), hclString(s.meta.Hosts[0].scheme()), hclString(s.layout()), hclString(s.Unit()), hclString(DropIn),
+		hclString(s.DataDir()), hclString(owner), hclString(group), strings.Join(members, ", "), s.securityBlocks())
 	for _, h := range s.meta.Hosts {
 		// By default a member listens on all addresses, which here is every host's.
 		fmt.Fprintf(&b, `

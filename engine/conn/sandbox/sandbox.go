@@ -73,6 +73,7 @@ type meta struct {
 	Token   string
 	Claim   string // path of the file that claims the addresses
 	API     int    `json:",omitempty"` // zero means 3
+	Debian  bool   `json:",omitempty"`
 	TLS     bool   `json:",omitempty"`
 	Auth    bool   `json:",omitempty"`
 	Hosts   []Host
@@ -251,7 +252,7 @@ func (s *Sandbox) List(ctx context.Context) ([]Status, error) {
 	for _, h := range s.meta.Hosts {
 		st := Status{Host: h, On: on[h.Name]}
 		if st.On {
-			r, err := s.call(ctx, h.Name, supervisor.Request{Op: supervisor.Unit, Unit: Unit})
+			r, err := s.call(ctx, h.Name, supervisor.Request{Op: supervisor.Unit, Unit: s.Unit()})
 			if err != nil {
 				return nil, err
 			}
@@ -269,14 +270,14 @@ func (s *Sandbox) call(ctx context.Context, name string, req supervisor.Request)
 
 // Kill sends SIGKILL to the member on the host. Its unit restarts it.
 func (s *Sandbox) Kill(ctx context.Context, name string) error {
-	_, err := s.call(ctx, name, supervisor.Request{Op: supervisor.Kill, Unit: Unit})
+	_, err := s.call(ctx, name, supervisor.Request{Op: supervisor.Kill, Unit: s.Unit()})
 	return err
 }
 
 // Wreck kills the member on the host and damages its data, so that its unit
 // fails for good.
 func (s *Sandbox) Wreck(ctx context.Context, name string) error {
-	_, err := s.call(ctx, name, supervisor.Request{Op: supervisor.Wreck, Unit: Unit, Path: DataDir})
+	_, err := s.call(ctx, name, supervisor.Request{Op: supervisor.Wreck, Unit: s.Unit(), Path: s.DataDir()})
 	return err
 }
 

@@ -35,6 +35,10 @@ type Options struct {
 	// etcdctl that lies beside it.
 	API int
 
+	// Debian gives the hosts the layout of Debian's package instead of Container
+	// Linux's: etcd.service, configured by /etc/default/etcd.
+	Debian bool
+
 	// TLS gives every host certificates, which clients and peers need too.
 	TLS bool
 	// Auth makes up a password for etcd's user root and names it in the inventory.
@@ -149,7 +153,7 @@ func makeEmpty(dir string) error {
 
 func (s *Sandbox) up(ctx context.Context, o Options) error {
 	o.Progress("choosing addresses")
-	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token, API: o.API, TLS: o.TLS, Auth: o.Auth}
+	s.meta = meta{Version: metaVersion, Cluster: o.Cluster, Token: o.Token, API: o.API, Debian: o.Debian, TLS: o.TLS, Auth: o.Auth}
 	a, err := claim(o.Dir, o.Members+o.Spares, clientPorts())
 	if err != nil {
 		return err
@@ -181,7 +185,10 @@ func (s *Sandbox) up(ctx context.Context, o Options) error {
 	if o.Etcd == "" {
 		command = []string{s.exe(), "sandbox", "etcd", "--"}
 	}
-	text := unitOf(imageTag(ctx, command), o.API)
+	text := unitOf(debianUnit, "", o.API)
+	if !o.Debian {
+		text = unitOf(unitText, imageTag(ctx, command), o.API)
+	}
 	for _, h := range s.meta.Hosts {
 		if err := s.layHost(h, command, text); err != nil {
 			return err
@@ -240,16 +247,16 @@ func (s *Sandbox) waitReady(ctx context.Context) error {
 			return err
 		}
 		// The unit is starting since boot: this waits for that start.
-		if err := c.Units().Start(ctx, Unit, true); err != nil {
-			return errors.Join(err, lastWords(ctx, c))
+		if err := c.Units().Start(ctx, s.Unit(), true); err != nil {
+			return errors.Join(err, lastWords(ctx, c, s.Unit()))
 		}
 	}
 	return nil
 }
 
 // lastWords is what the unit of a member said last, as an error.
-func lastWords(ctx context.Context, c conn.Host) error {
-	entries, err := c.Journal(context.WithoutCancel(ctx), conn.JournalQuery{Unit: Unit, Lines: 5})
+func lastWords(ctx context.Context, c conn.Host, unit string) error {
+	entries, err := c.Journal(context.WithoutCancel(ctx), conn.JournalQuery{Unit: unit, Lines: 5})
 	if err != nil {
 		return err
 	}
