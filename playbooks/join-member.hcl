@@ -160,6 +160,12 @@ phase "join" {
     })
   }
 
+  # A flag that this release of etcd does not know would only be found out by a start that fails.
+  task "etcd_flags" "flags" {
+    on   = var.new
+    unit = cluster.unit
+  }
+
   task "systemd_unit" "start" {
     on      = var.new
     unit    = cluster.unit

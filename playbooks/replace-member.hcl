@@ -190,6 +190,12 @@ phase "join" {
     state = "unmasked"
   }
 
+  # A flag that this release of etcd does not know would only be found out by a start that fails.
+  task "etcd_flags" "flags" {
+    on   = local.target
+    unit = cluster.unit
+  }
+
   task "systemd_unit" "start" {
     on      = local.target
     unit    = cluster.unit

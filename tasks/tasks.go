@@ -13,6 +13,7 @@ import (
 	"github.com/etcdplay/etcdplay/tasks/etcd"
 	"github.com/etcdplay/etcdplay/tasks/etcd2"
 	"github.com/etcdplay/etcdplay/tasks/file"
+	"github.com/etcdplay/etcdplay/tasks/flags"
 	"github.com/etcdplay/etcdplay/tasks/onhost"
 	"github.com/etcdplay/etcdplay/tasks/snapshot"
 	"github.com/etcdplay/etcdplay/tasks/systemd"
@@ -27,6 +28,7 @@ func Types() []*engine.Type {
 		snapshot.Types(),
 		systemd.Types(),
 		file.Types(),
+		flags.Types(),
 		control.Types(),
 	)
 }

@@ -38,6 +38,7 @@ var house = []room{
 	{path: "engine", ours: []string{"engine/journal", "engine/world", "engine/conn"}, others: []string{"github.com/zclconf/go-cty", "golang.org/x/sys"}},
 	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd"}, tasksMay...), others: taskLibraries},
 	{path: "tasks/bootstrap", ours: tasksMay, others: taskLibraries},
+	{path: "tasks/flags", ours: tasksMay},
 	{path: "tasks/etcd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/systemd", ours: tasksMay, others: taskLibraries},
 	{path: "tasks/file", ours: tasksMay, others: taskLibraries},
