@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -110,6 +112,7 @@ func (s source) open(ctx context.Context, dial func(ctx context.Context, addr st
 		Username: s.Username, Password: s.Password, Logger: zap.NewNop(), MaxUnaryRetries: 1,
 		DialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(dial), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+			grpc.WithReadBufferSize(1 << 20),
 		},
 	})
 }
@@ -221,8 +224,8 @@ func receive(ctx context.Context, c *clientv3.Client, path string, progress func
 	if err != nil {
 		return got, err
 	}
-	sum := sha256.New()
-	var last []byte // what may be the checksum
+	sum := newSummer()
+	defer sum.end()
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -241,16 +244,48 @@ func receive(ctx context.Context, c *clientv3.Client, path string, progress func
 			return got, err
 		}
 		got.Size += int64(len(b))
-		last = hashAllBut(sum, last, b)
+		sum.next <- b
 		progress(got.Size, got.Size+int64(m.GetRemainingBytes()))
 	}
-	pages := sum.Sum(nil)
-	sum.Write(last)
-	got.SHA256, got.Sum, got.Alarms = hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(last), []string{}
-	if got.Size%sector != sumSize || hex.EncodeToString(pages) != got.Sum {
-		return got, refuse(codeHash, "what came is not what was sent: %d bytes with sha256 %x, and the checksum at their end is %s", got.Size, pages, got.Sum)
+	whole, pages, said := sum.end()
+	got.SHA256, got.Sum, got.Alarms = hex.EncodeToString(whole), hex.EncodeToString(said), []string{}
+	if got.Size%sector != sumSize || !bytes.Equal(pages, said) {
+		return got, refuse(codeHash, "what came is not what was sent: %d bytes with sha256 %x, and the checksum at their end is %x", got.Size, pages, said)
 	}
 	return got, f.Sync()
+}
+
+// summer works out the checksums of what comes, beside its coming.
+type summer struct {
+	next  chan []byte
+	done  chan struct{}
+	close func()
+
+	whole, pages, last []byte // last is what may be the checksum, and pages the sum of all before it
+}
+
+func newSummer() *summer {
+	s := &summer{next: make(chan []byte, 64), done: make(chan struct{})}
+	s.close = sync.OnceFunc(func() { close(s.next) })
+	go func() {
+		defer close(s.done)
+		h := sha256.New()
+		for b := range s.next {
+			s.last = hashAllBut(h, s.last, b)
+		}
+		s.pages = h.Sum(nil)
+		h.Write(s.last)
+		s.whole = h.Sum(nil)
+	}()
+	return s
+}
+
+// end waits for the sums. Nothing may come afterwards; called again, it says the
+// same.
+func (s *summer) end() (whole, pages, last []byte) {
+	s.close()
+	<-s.done
+	return s.whole, s.pages, s.last
 }
 
 // hashAllBut hashes what came before and b, but for the last 32 bytes, which it
