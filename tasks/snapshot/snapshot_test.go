@@ -139,6 +139,12 @@ func taken(t testing.TB) string {
 	t.Helper()
 	s := start(t, t.TempDir(), nil)
 	s.fill(t, 10)
+	// A new cluster writes the version of its storage down after a moment.
+	for c, ctx := s.dial(t), within(t, 30*time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if st, err := c.Status(ctx, s.client); err != nil || st.StorageVersion != "" {
+			break
+		}
+	}
 	path := filepath.Join(t.TempDir(), "backup.db")
 	s.save(t, path)
 	s.stop()
