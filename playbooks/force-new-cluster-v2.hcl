@@ -203,6 +203,14 @@ phase "stop" {
 phase "force" {
   description = "Make a cluster of one, and take back at once what forces it."
 
+  # It is stopped already, unless its host was booted since.
+  task "systemd_unit" "down" {
+    on             = var.survivor
+    unit           = cluster.unit
+    state          = "stopped"
+    allow_downtime = true
+  }
+
   task "systemd_dropin" "force_on" {
     on      = var.survivor
     unit    = cluster.unit

@@ -86,8 +86,18 @@ func (s *forceState) see(ctx context.Context, l engine.Look, a forceArgs) error 
 		return err
 	}
 	list, err := acc.list(ctx)
+	for _, u := range l.Cluster.PeerURLs[l.Host.Name()] {
+		if err == nil {
+			break
+		}
+		// One that waits for a quorum serves no clients, and tells its peers all the same.
+		var byPeer *listing
+		if byPeer, err = acc.byPeer(ctx, u); err == nil {
+			list = *byPeer
+		}
+	}
 	if err != nil {
-		return nil // it may not serve yet
+		return nil // it may not have begun to answer
 	}
 	for _, m := range list.Members {
 		if m.ID != s.Data.MemberID {
@@ -303,18 +313,18 @@ func settleForce(ctx context.Context, l engine.Look, a forceArgs, before forceSt
 	r := forceResults{MemberID: before.Data.MemberID, ClusterID: before.Data.ClusterID, Index: before.Data.Index}
 	var now forceState
 	err := engine.Poll(ctx, time.Second, func(ctx context.Context) (bool, error) {
-		u, err := l.Host.Unit(ctx, a.Unit)
-		if err != nil {
-			return false, err
+		f, u := forceOf(ctx, l.Host, a.Unit)
+		if u.ActiveState == "" {
+			return false, errors.New(f.Why)
 		}
-		now = forceState{Active: u.ActiveState, Invocation: u.InvocationID, Data: before.Data}
+		now = forceState{Active: u.ActiveState, Invocation: u.InvocationID, Data: before.Data, Force: f}
 		if now.Active == "inactive" || now.Active == "failed" {
 			return true, nil
 		}
 		if err := now.see(ctx, l, a); err != nil {
 			return false, err
 		}
-		return now.Alone || len(now.Others) > 0 && now.Active == "active", nil
+		return now.Alone || len(now.Others) > 0 && (now.Active == "active" || f == (force{})), nil
 	})
 	if now.Active == "" {
 		return "", r, err
@@ -324,8 +334,11 @@ func settleForce(ctx context.Context, l engine.Look, a forceArgs, before forceSt
 	case now.Alone:
 		return engine.Done, r, nil
 	case now.Active != "inactive" && now.Active != "failed":
-		if len(now.Others) > 0 {
-			return engine.Conflict, r, nil // it runs, and others are or have come in
+		switch {
+		case len(now.Others) > 0 && now.Force == (force{}):
+			return engine.NotDone, r, nil // the host was booted, and what forces a new cluster is gone
+		case len(now.Others) > 0:
+			return engine.Conflict, r, nil // it runs, and others have come in
 		}
 		return "", r, fmt.Errorf("%s is %s and does not say that it is alone: %w", a.Unit, now.Active, err)
 	case now.Invocation == before.Invocation:
