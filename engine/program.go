@@ -97,6 +97,9 @@ type Cluster struct {
 // system's roots.
 type TLS struct {
 	CAFile, CertFile, KeyFile string
+	// ServerName is what the members' certificates are for; "" means the name or
+	// the address in the URL of each.
+	ServerName string
 }
 
 // Auth is etcd's user; the password is in an environment variable or in a file,

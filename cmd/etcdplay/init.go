@@ -40,8 +40,10 @@ be seen from outside stands there with a remark.`,
 	f.StringVar(&d.TLS.CAFile, "cacert", "", "`FILE` of the certificates that those of the members are checked against")
 	f.StringVar(&d.TLS.CertFile, "cert", "", "`FILE` of the client's certificate")
 	f.StringVar(&d.TLS.KeyFile, "key", "", "`FILE` of its key")
+	f.StringVar(&d.TLS.ServerName, "server-name", "", "the `NAME` that the members' certificates are for, where it is not that of their URLs")
 	f.StringVar(&d.Auth.Username, "etcd-user", "", "`USER` of etcd, where it asks for one")
 	f.StringVar(&d.Auth.PasswordEnv, "etcd-password-env", "", "environment `VARIABLE` that holds that user's password")
+	f.StringVar(&d.Auth.PasswordFile, "etcd-password-file", "", "`FILE` that holds it, instead")
 	return cmd
 }
 
@@ -55,10 +57,16 @@ func (a *app) draft(endpoints []string, d inventory.Draft) error {
 			return wrong("Write for example http://10.240.0.1:2379.", "%q is not the URL of an endpoint.", e)
 		}
 	}
-	if (d.Auth.Username == "") != (d.Auth.PasswordEnv == "") {
-		return wrong("", "--etcd-user and --etcd-password-env belong together.")
+	if d.Auth.PasswordEnv != "" && d.Auth.PasswordFile != "" {
+		return wrong("", "--etcd-password-env and --etcd-password-file exclude each other.")
 	}
-	for _, file := range []*string{&d.TLS.CAFile, &d.TLS.CertFile, &d.TLS.KeyFile} {
+	if (d.Auth.Username == "") != (d.Auth.PasswordEnv+d.Auth.PasswordFile == "") {
+		return wrong("", "--etcd-user and --etcd-password-env or --etcd-password-file belong together.")
+	}
+	if (d.TLS.CertFile == "") != (d.TLS.KeyFile == "") {
+		return wrong("", "--cert and --key belong together.")
+	}
+	for _, file := range []*string{&d.TLS.CAFile, &d.TLS.CertFile, &d.TLS.KeyFile, &d.Auth.PasswordFile} {
 		if *file == "" {
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/etcdplay/etcdplay/hcl/inventory"
 	"github.com/etcdplay/etcdplay/playbooks"
 	"github.com/etcdplay/etcdplay/tasks"
+	"github.com/etcdplay/etcdplay/tasks/etcd"
 )
 
 // target is what a playbook is bound to: the flags that plan and run share.
@@ -89,6 +90,10 @@ func (a *app) prepare(ref string, t target, id engine.Identity) (*operation, err
 			continue
 		}
 		op.scrub.AddValue(in.Value.Mark(engine.Sensitive))
+	}
+	// Where it cannot be read, the first task that needs it says so.
+	if password, err := etcd.Password(program.Cluster.Auth); err == nil {
+		op.scrub.Add(password)
 	}
 	a.screen.Scrub(op.scrub.String)
 	return op, nil

@@ -23,7 +23,8 @@ func (a *app) rehearseCommand() *cobra.Command {
 		Use:   "rehearse PLAYBOOK",
 		Short: "run a playbook on a sandbox that is shaped like the inventory",
 		Long: `Makes a sandbox with the members and the other hosts of the inventory, under
-their names, breaks what is to be broken in it, runs the playbook there without
+their names, with certificates and a password of its own where the inventory has
+them, breaks what is to be broken in it, runs the playbook there without
 asking, and brings the sandbox down. The hosts of the inventory are never
 contacted.`,
 		Example:           "  etcdplay rehearse replace-member --wreck demo-etcd-2 --var failed=demo-etcd-2",
@@ -60,6 +61,7 @@ func (a *app) shape(ref string, t target) (sandbox.Options, error) {
 	}
 	o.Cluster, o.Token, o.Members, o.Names = cluster.Name, cluster.Token, len(cluster.Members), slices.Clone(cluster.Members)
 	o.Debian = cluster.Layout == "debian"
+	o.TLS, o.Auth = cluster.Scheme == "https", cluster.Auth.Username != ""
 	for _, h := range inv.Hosts(cluster) {
 		if !slices.Contains(o.Names, h.Name) {
 			o.Names = append(o.Names, h.Name)

@@ -154,6 +154,12 @@ func (a *app) tellSandbox(s *sandbox.Sandbox) {
 	}
 	// A strings.Builder takes everything.
 	_ = w.Flush()
+	if dir := s.PKI(); dir != "" {
+		fmt.Fprintf(&b, "\nCertificates are in %s.\n", dir)
+	}
+	if file := s.PasswordFile(); file != "" {
+		fmt.Fprintf(&b, "\nThe password of etcd's user root is in %s.\n", file)
+	}
 	fmt.Fprintf(&b, "\nTo use it:\n\n  export ETCDPLAY_INVENTORY=%s\n", s.Inventory())
 	a.screen.Print(b.String())
 }

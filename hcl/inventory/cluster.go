@@ -99,7 +99,7 @@ func (r *reader) readCluster(b *hclsyntax.Block) {
 
 func (r *reader) readTLS(b *hclsyntax.Block, place diag.Place, c *cluster) {
 	o := r.open(b, place, tlsFields())
-	c.spec.TLS = engine.TLS{CAFile: r.below(o, "ca_file"), CertFile: r.below(o, "cert_file"), KeyFile: r.below(o, "key_file")}
+	c.spec.TLS = engine.TLS{CAFile: r.below(o, "ca_file"), CertFile: r.below(o, "cert_file"), KeyFile: r.below(o, "key_file"), ServerName: o.text("server_name", "")}
 	_, cert := o.ranges["cert_file"]
 	_, key := o.ranges["key_file"]
 	switch {
@@ -211,11 +211,19 @@ func checkDropin(s string) string {
 	return quoted(s) + " does not end in .conf, and systemd reads no other drop-ins."
 }
 
+func checkServerName(s string) string {
+	if addressProblem(s) != "" {
+		return quoted(s) + " is neither a name nor an address. Write one that stands in the certificates, for example \"etcd.example.com\"."
+	}
+	return ""
+}
+
 func tlsFields() []field {
 	return []field{
 		{name: "ca_file", ty: cty.String, check: checkLocalPath, def: "the system's roots", doc: "The certificates that those of the members are checked against."},
 		{name: "cert_file", ty: cty.String, check: checkLocalPath, def: "none", doc: "The client's certificate."},
 		{name: "key_file", ty: cty.String, check: checkLocalPath, def: "none", doc: "The key of the client's certificate."},
+		{name: "server_name", ty: cty.String, check: checkServerName, def: "the host in the URL of each member", doc: "What the members' certificates are for, where all have the same name instead of names or addresses of their own."},
 	}
 }
 

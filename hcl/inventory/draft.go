@@ -53,10 +53,18 @@ func (d Draft) Write() ([]byte, error) {
 		attribute(&b, "    ca_file   = ", t.CAFile)
 		attribute(&b, "    cert_file = ", t.CertFile)
 		attribute(&b, "    key_file  = ", t.KeyFile)
+		attribute(&b, "    server_name = ", t.ServerName)
 		b.WriteString("  }\n")
 	}
+	if scheme == "https" {
+		b.WriteString(serverTLSRemark)
+	}
 	if a := d.Auth; a.Username != "" {
-		fmt.Fprintf(&b, "\n  auth {\n    username     = %s\n    password_env = %s\n  }\n", text(a.Username), text(a.PasswordEnv))
+		source, name := "password_env", a.PasswordEnv
+		if a.PasswordFile != "" {
+			source, name = "password_file", a.PasswordFile
+		}
+		fmt.Fprintf(&b, "\n  auth {\n    %-*s = %s\n    %s = %s\n  }\n", len(source), "username", text(a.Username), source, text(name))
 	}
 	b.WriteString("}\n")
 	for _, h := range hosts {
@@ -68,6 +76,20 @@ func (d Draft) Write() ([]byte, error) {
 	}
 	return src, nil
 }
+
+// serverTLSRemark is what a person has to fill in.
+const serverTLSRemark = `
+  # What the members show and ask for cannot be seen from outside. Playbooks that
+  # add or replace a member need it: paths on the hosts, as in a member's unit.
+  # server_tls {
+  #   cert_file      = "/etc/ssl/certs/etcd/server.pem"
+  #   key_file       = "/etc/ssl/certs/etcd/server-key.pem"
+  #   ca_file        = "/etc/ssl/certs/etcd/ca.pem"
+  #   peer_cert_file = "/etc/ssl/certs/etcd/peer.pem"
+  #   peer_key_file  = "/etc/ssl/certs/etcd/peer-key.pem"
+  #   peer_ca_file   = "/etc/ssl/certs/etcd/ca.pem"
+  # }
+`
 
 // hosts is one host for each member, under the member's name where that is fit
 // for a host, and the scheme that most of the client URLs have.

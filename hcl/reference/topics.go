@@ -213,6 +213,9 @@ func sample(a engine.Arg) string {
 	case "string":
 		return one
 	}
+	if a.Type.Equals(eval.HostMemberType) {
+		return `host["demo-etcd-1"].member`
+	}
 	return "{}"
 }
 

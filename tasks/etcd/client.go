@@ -80,7 +80,7 @@ func ClientTLS(files engine.TLS) (*tls.Config, error) {
 	if files == (engine.TLS{}) {
 		return nil, nil
 	}
-	info := transport.TLSInfo{TrustedCAFile: files.CAFile, CertFile: files.CertFile, KeyFile: files.KeyFile, Logger: zap.NewNop()}
+	info := transport.TLSInfo{TrustedCAFile: files.CAFile, CertFile: files.CertFile, KeyFile: files.KeyFile, ServerName: files.ServerName, Logger: zap.NewNop()}
 	config, err := info.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("client certificates of the inventory: %w", err)

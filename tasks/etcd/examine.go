@@ -74,7 +74,11 @@ func (x *examiner) serverSide(ctx context.Context, urls []string) error {
 	if err != nil || cert == nil {
 		return err
 	}
-	cert.covers(x, urls, nil)
+	if name := x.Cluster.TLS.ServerName; name != "" {
+		cert.covers(x, nil, &name)
+	} else {
+		cert.covers(x, urls, nil)
+	}
 	cert.may(x, x509.ExtKeyUsageServerAuth, "clients refuse it")
 	roots, from := x509.NewCertPool(), x.Cluster.TLS.CAFile
 	if from == "" {

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -33,9 +34,9 @@ func newHandshake(config *tls.Config, files engine.TLS, l *link) *handshake {
 }
 
 // ClientHandshake verifies the server's certificate, for the name or address in
-// the URL of the endpoint however it was dialled.
+// the URL of the endpoint however it was dialled, or for the one that all have.
 func (h *handshake) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	c, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	c, info, err := h.TransportCredentials.ClientHandshake(ctx, cmp.Or(h.files.ServerName, authority), raw)
 	if err != nil {
 		err = h.explain(err)
 		h.link.refused(err)
@@ -50,24 +51,49 @@ func (h *handshake) Clone() credentials.TransportCredentials {
 
 // awaited is a connection whose server has not said anything yet. With TLS 1.3 it
 // can still refuse the client's certificate, which the client learns where it
-// expects the first bytes; nothing was sent to it until those have come.
+// expects the first bytes; no request is sent to it until those have come.
 type awaited struct {
 	net.Conn
-	h    *handshake
-	once sync.Once
+	h     *handshake
+	heard atomic.Bool
 }
 
 func (a *awaited) Read(p []byte) (int, error) {
 	n, err := a.Conn.Read(p)
-	a.once.Do(func() {
-		if n == 0 && err != nil {
-			if explained := a.h.explain(err); explained != err {
-				a.h.link.refused(explained)
-				err = explained
+	if n > 0 {
+		a.heard.Store(true)
+	}
+	return n, a.told(err)
+}
+
+// Write finds out by reading why a server has closed the connection.
+func (a *awaited) Write(p []byte) (int, error) {
+	n, err := a.Conn.Write(p)
+	if err == nil || a.heard.Load() {
+		return n, err
+	}
+	// Without a deadline it would wait for a server that is merely slow.
+	if a.SetReadDeadline(time.Now().Add(time.Second)) == nil {
+		if _, why := a.Conn.Read(make([]byte, 1)); why != nil {
+			if told := a.told(why); told != why {
+				return n, told
 			}
 		}
-	})
+	}
 	return n, err
+}
+
+// told explains the error of a connection on which nothing was heard.
+func (a *awaited) told(err error) error {
+	if err == nil || a.heard.Load() {
+		return err
+	}
+	explained := a.h.explain(err)
+	var refusal *credentialError
+	if errors.As(explained, &refusal) {
+		a.h.link.refused(refusal)
+	}
+	return explained
 }
 
 // credentialError says that an endpoint and this program did not agree on their

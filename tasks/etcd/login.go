@@ -160,8 +160,8 @@ func (a *access) denied(err error) string {
 		return "etcd refuses the login of its user " + user + " (" + text + "): compare username and " + passwordSource(a.look.Cluster.Auth) + " of the inventory's auth block with etcdctl user list"
 	case strings.Contains(text, "user name is empty"):
 		return "etcd asks for a user, and the inventory names none: its cluster block needs an auth block, with username and password_env or password_file"
-	case strings.Contains(text, "permission denied") && user == "":
-		return "etcd refuses the name in the client's certificate as a user (" + text + "): it needs the role root, or the inventory an auth block with a user that has it"
+	case user == "" && (strings.Contains(text, "permission denied") || strings.Contains(text, "user name not found")):
+		return "etcd takes the name in the client's certificate for its user, who may not do this (" + text + "): the inventory needs an auth block, with a user that has the role root"
 	case strings.Contains(text, "permission denied"):
 		return "etcd's user " + user + " may not do this (" + text + "): changes of membership need the role root (etcdctl user grant-role " + user + " root)"
 	case strings.Contains(text, "invalid auth token"):

@@ -53,6 +53,7 @@ func outcomeOf(err error) outcome {
 		{"permission denied", refused},
 		{"invalid auth token", refused},
 		{"user name is empty", refused},
+		{"user name not found", refused},
 		{"authentication failed", refused},
 		{"authentication is not enabled", refused},
 		{"revision of auth store is old", refused},
