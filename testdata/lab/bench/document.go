@@ -15,11 +15,12 @@ import (
 
 // document is docs/benchmarks.md.
 type document struct {
-	Date     time.Time
-	Machine  string
-	Versions []string
-	Replace  []contender
-	Go       figures
+	Date      time.Time
+	Machine   string
+	Versions  []string
+	Replace   []contender
+	Snapshots snapshots
+	Go        figures
 }
 
 // look writes down the machine and the versions of what is compared.
@@ -59,6 +60,9 @@ func (d *document) text() string {
 	fmt.Fprintf(&b, "# Benchmarks\n\n`make bench-lab` measured this and wrote it, on %s, on %s; load %s.\n\n", d.Date.UTC().Format("2 January 2006"), d.Machine, load())
 	fmt.Fprintf(&b, "Versions: %s.\n\n", strings.Join(d.Versions, "; "))
 	d.replacement(&b)
+	if d.Snapshots.Bytes > 0 {
+		d.snapshots(&b)
+	}
 	if d.Go != nil {
 		d.fanOut(&b)
 		d.upload(&b)
@@ -190,6 +194,6 @@ func (d *document) program(b *strings.Builder) {
 const rerun = "## Again\n\n" +
 	"    make bench-lab\n\n" +
 	"as root on Linux, with ansible-core, mmdebstrap and systemd-container installed;\n" +
-	"it takes about ten minutes. `LAB_ETCD=3.5` chooses another etcd. The programs that\n" +
+	"it takes about a quarter of an hour. `LAB_ETCD=3.5` chooses another etcd. The programs that\n" +
 	"are compared lie in [testdata/lab/bench](../testdata/lab/bench). It removes\n" +
 	"everything that it made but what is cached for the next time.\n"

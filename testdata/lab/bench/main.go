@@ -27,6 +27,7 @@ type setup struct {
 	Rounds   int
 	Only     string // names of contenders, with commas between them; empty for all
 	Lab      string // folder of the lab that is up
+	Snapshot int    // MiB of the snapshots; 0 for none
 }
 
 // here is the folder of this program in the repository.
@@ -43,7 +44,8 @@ func main() {
 	flag.IntVar(&s.Rounds, "rounds", 9, "measured rounds of each")
 	flag.StringVar(&s.Only, "only", "", "measure only the contenders of these `NAMES`, with commas between them")
 	flag.StringVar(&out, "out", "docs/benchmarks.md", "the document `FILE`; - for the terminal")
-	flag.BoolVar(&only, "lab-only", false, "measure nothing but the replacement")
+	flag.BoolVar(&only, "lab-only", false, "measure nothing but the replacement and snapshots")
+	flag.IntVar(&s.Snapshot, "snapshot", 1024, "`MIB` of the snapshots that are saved and restored; 0 leaves them out")
 	flag.StringVar(&s.Lab, "lab", "", "the lab that is up (used by the program itself)")
 	flag.BoolVar(&inside, "inside", false, "measure in the lab (used by the program itself)")
 	flag.Parse()
@@ -74,7 +76,7 @@ func measureAll(ctx context.Context, s setup, out string, only bool) error {
 	if err != nil {
 		return err
 	}
-	if d.Replace, err = measureLab(ctx, s); err != nil {
+	if err := d.measureLab(ctx, s); err != nil {
 		return err
 	}
 	if !only {
@@ -91,30 +93,38 @@ func measureAll(ctx context.Context, s setup, out string, only bool) error {
 }
 
 // measureLab boots three hosts, measures in their network, and removes them.
-func measureLab(ctx context.Context, s setup) (results []contender, err error) {
+func (d *document) measureLab(ctx context.Context, s setup) (err error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.Lab = dir
 	defer func() { err = errors.Join(err, lab(context.WithoutCancel(ctx), "down", dir)) }()
 	if err := lab(ctx, "up", dir, s.RootFS, s.Etcd, "3"); err != nil {
-		return nil, err
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = lab(ctx, "exec", dir, self, "-inside", "-lab", dir, "-etcd", s.Etcd, "-etcdplay", s.Etcdplay, "-bare", s.Bare,
-		"-rounds", fmt.Sprint(s.Rounds), "-only", s.Only)
+		"-rounds", fmt.Sprint(s.Rounds), "-only", s.Only, "-snapshot", fmt.Sprint(s.Snapshot))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "results.json"))
-	if err != nil {
-		return nil, err
+	for name, to := range map[string]any{"results.json": &d.Replace, "snapshots.json": &d.Snapshots} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if name == "snapshots.json" && s.Snapshot == 0 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b, to); err != nil {
+			return err
+		}
 	}
-	return results, json.Unmarshal(b, &results)
+	return nil
 }
 
 func lab(ctx context.Context, args ...string) error {

@@ -78,7 +78,10 @@ func measureInside(ctx context.Context, s setup) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.Lab, "results.json"), b, 0o600)
+	if err := os.WriteFile(filepath.Join(s.Lab, "results.json"), b, 0o600); err != nil || s.Snapshot == 0 {
+		return err
+	}
+	return c.measureSnapshot(ctx, s)
 }
 
 // contenders are the ways that are compared.
