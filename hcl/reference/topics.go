@@ -61,7 +61,7 @@ func TaskArguments() []Argument {
 
 // Blocks lists all blocks, those of a playbook first.
 func Blocks() []Block {
-	list := playbookBlocks()
+	list := append(playbookBlocks(), siteBlocks()...)
 	for i := range list {
 		list[i].In = "playbook"
 	}
@@ -76,7 +76,7 @@ func playbookBlocks() []Block {
 			text("required_version", "Which versions of etcdplay may run it."),
 			text("version", "The version of the playbook itself."),
 			text("description", "What it is for."),
-		}, Example: "playbook \"scale\" {\n  language = 1\n  version  = \"1.0.0\"\n}"},
+		}, Blocks: []string{"extends"}, Example: "playbook \"scale\" {\n  language = 1\n  version  = \"1.0.0\"\n}"},
 		{Name: `variable "NAME"`, Doc: "A value that is given from outside, by --var, a file of values, ETCDPLAY_VAR_NAME, or the with of a calling task.", Arguments: []Argument{
 			{Name: "type", Type: "TYPE", Required: true, Doc: "string, number, bool, host, list(...), set(...), map(...), tuple([...]) or object({ ... })."},
 			{Name: "default", Type: "of the type", Doc: "Its value if none is given; without one, a value is required."},
@@ -111,6 +111,20 @@ func playbookBlocks() []Block {
 			text("description", "What it is."),
 			{Name: "sensitive", Type: "bool", Default: "false", Doc: "Whether the value may be sensitive; it is then not shown."},
 		}, Example: "output \"member_id\" {\n  value = task.add.id\n}"},
+	}
+}
+
+// siteBlocks are those that only a site playbook has.
+func siteBlocks() []Block {
+	return []Block{
+		{Name: `extends "PLAYBOOK"`, Doc: "In a playbook block: makes the file a site playbook, which says only in what it deviates from another, its base. PLAYBOOK is the path of the base, relative to the file, or the name of a playbook that comes with etcdplay. The base may be a site playbook itself.", Arguments: []Argument{
+			{Name: "version", Type: "string", Required: true, Doc: "Which versions of the base the site playbook was written for; literal."},
+		}, Example: "extends \"replace-member\" {\n  version = \"~> 1.0\"\n}"},
+		{Name: "presets", Doc: "In a site playbook: other defaults for variables of the base, by their names. A file of values, the environment and --var still win.", Example: "presets {\n  health_timeout = \"10m\"\n}"},
+		{Name: `override "TASK"`, Doc: "In a site playbook: replaces arguments of a task of the base, each as a whole, and a retry block as a whole; conditions are added to those there are. The type and the place of the task stay. A locked task cannot be overridden.", Blocks: []string{"precondition", "postcondition", "retry"}, Example: "override \"start\" {\n  timeout = \"15m\"\n}"},
+		{Name: `drop "TASK"`, Doc: "In a site playbook: takes a task of the base out, if nothing uses its results. A locked task cannot be dropped.", Arguments: []Argument{
+			{Name: "reason", Type: "string", Required: true, Doc: "Why the site does without it; literal. It is shown in the plan and kept in the journal."},
+		}, Example: "drop \"why\" {\n  reason = \"The journals are in the log store.\"\n}"},
 	}
 }
 
