@@ -1,10 +1,16 @@
 #!/bin/bash
 # Builds the root file system that all hosts of the lab share, once, into the
-# folder $1: Debian with systemd, sshd, sudo and etcd's packages.
+# folder $1: Debian with systemd, sshd, sudo and etcd's packages. When it is
+# complete, $1/.complete has the hash of what it was made by: what has changed
+# since is made anew.
 set -euo pipefail
 to=$1
-[ -e "$to/.complete" ] && exit 0
 here=$(cd "$(dirname "$0")" && pwd)
+made=$(cat "$here/rootfs.sh" "$here/etcd-member.service" "$here/etcd-wrapper" | sha256sum)
+if [ "$(cat "$to/.complete" 2>/dev/null)" = "$made" ]; then
+	touch "$to/.complete"
+	exit 0
+fi
 rm -rf "$to"
 mkdir -p "$(dirname "$to")"
 
@@ -48,4 +54,4 @@ install -d -m 0700 "$to/var/lib/etcd"
 chroot "$to" chown etcd:etcd /var/lib/etcd
 mkdir -p "$to/opt/etcd"
 
-touch "$to/.complete"
+echo "$made" >"$to/.complete"

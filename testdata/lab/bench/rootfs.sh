@@ -3,7 +3,8 @@
 # Ansible needs on the hosts. Once; the hosts of the benchmark use both.
 set -euo pipefail
 base=$(realpath "$1") layer=$2
-[ -e "$layer/.complete" ] && exit 0
+made=$(cat "$0" "$base/.complete" | sha256sum)
+[ "$(cat "$layer/.complete" 2>/dev/null)" = "$made" ] && exit 0
 rm -rf "$layer"
 mkdir -p "$layer"
 layer=$(realpath "$layer")
@@ -18,4 +19,4 @@ mount -t overlay overlay -o "lowerdir=$base,upperdir=$layer,workdir=$work/work" 
 cp "$work"/debs/*.deb "$work/root/tmp/"
 DEBIAN_FRONTEND=noninteractive chroot "$work/root" sh -c 'dpkg --unpack --force-depends /tmp/*.deb && dpkg --configure -a' >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 rm -f "$work"/root/tmp/*.deb
-touch "$work/root/.complete"
+echo "$made" >"$work/root/.complete"
