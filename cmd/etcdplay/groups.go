@@ -10,7 +10,8 @@ func (a *app) groups() []group {
 			a.runsCommand(), a.statusCommand(), a.reportCommand(), a.purgeCommand(),
 		}},
 		{"playbooks", "Playbooks:", []*cobra.Command{
-			a.initCommand(), a.validateCommand(), a.fmtCommand(), a.showCommand(), a.varsCommand(), a.clctCommand(), a.explainCommand(), a.schemaCommand(),
+			a.initCommand(), a.sudoersCommand(), a.validateCommand(), a.fmtCommand(), a.showCommand(), a.varsCommand(), a.clctCommand(),
+			a.explainCommand(), a.schemaCommand(),
 		}},
 		{"try", "To try things on:", []*cobra.Command{
 			a.demoCommand(), a.rehearseCommand(), a.sandboxCommand(),

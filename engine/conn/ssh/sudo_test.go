@@ -14,6 +14,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/conn/conntest"
+	"github.com/etcdplay/etcdplay/engine/conn/ssh"
 )
 
 // account is a user of this machine, made for one test.
@@ -51,12 +52,17 @@ func addUser(t *testing.T, shell string) account {
 	return u
 }
 
-// allow lets the user become root, with these tags.
+// allow lets the user become root, with these tags, by the lines that hosts are
+// told to have and no others.
 func allow(t *testing.T, u account, tags string) {
 	t.Helper()
 	program(t, "sudo")
 	file := "/etc/sudoers.d/" + u.name
-	if err := os.WriteFile(file, []byte(u.name+" ALL=(ALL:ALL) "+tags+" ALL\n"), 0o440); err != nil {
+	lines, err := ssh.Sudoers(u.name, tags == "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(lines), 0o440); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(file) })
