@@ -157,7 +157,7 @@ func testUnitNotify(t *testing.T, f Fixture) {
 	}
 
 	// One who waits may give up; the start goes on.
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	err := units.Start(short, name, true)
 	want(t, "a wait that was given up", err, conn.ErrOutcomeUnknown)

@@ -69,3 +69,6 @@ func (i *watchedIn) Write(p []byte) (int, error) {
 	i.w.Sent.Add(1)
 	return i.WriteCloser.Write(p)
 }
+
+// Turn is turn, for tests.
+func Turn(ctx context.Context, h *Host) (release func(), err error) { return h.turn(ctx) }

@@ -1,17 +1,20 @@
 package ssh_test
 
 import (
+	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,11 +27,64 @@ import (
 	"github.com/etcdplay/etcdplay/engine/conn/ssh"
 )
 
+// listenApart is listen in a process of its own, so that what this one uses is
+// used for its own half of the connections.
+func listenApart(b *testing.B, homes string) (addr *net.TCPAddr, key gossh.PublicKey) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFanServer$", "-test.v")
+	cmd.Env = append(os.Environ(), "ETCDPLAY_FAN="+homes)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait() // it ends with its stdin
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		port, line, found := strings.Cut(strings.TrimPrefix(lines.Text(), "fan "), " ")
+		if !found || !strings.HasPrefix(lines.Text(), "fan ") {
+			continue
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			b.Fatal(err)
+		}
+		key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(line))
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, out) }()
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: n}, key
+	}
+	b.Fatal("the server does not say where it listens")
+	return nil, nil
+}
+
+// TestFanServer is the servers of BenchmarkFanOut, until its stdin ends.
+func TestFanServer(t *testing.T) {
+	homes := os.Getenv("ETCDPLAY_FAN")
+	if homes == "" {
+		return // it is a part of the benchmark
+	}
+	addr, key := listen(t, homes)
+	fmt.Printf("fan %d %s", addr.Port, gossh.MarshalAuthorizedKey(key))
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0) // connections that are still open need not be waited for
+}
+
 // listen is an SSH server in this process that lets everybody in and runs what
 // it is told to by /bin/sh. It stands for any number of hosts: the user that logs
 // in says which one, and has the folder of that name for a home, so that hosts
 // have nothing in common.
-func listen(b *testing.B, homes string) (addr *net.TCPAddr, key gossh.PublicKey) {
+func listen(b testing.TB, homes string) (addr *net.TCPAddr, key gossh.PublicKey) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		b.Fatal(err)
@@ -125,7 +181,7 @@ const text = "[Service]\nEnvironment=ETCD_SNAPSHOT_COUNT=10000\n"
 // each of them, with all connections kept until the end, as a run does. Beside it
 // stands a bare loop over x/crypto/ssh that does the same: one session looks, one
 // writes a temporary file, sums it up, syncs, and renames. KB/host is what this
-// process had more in use with all connections open, the servers' half included.
+// process had more in use with all connections open; the servers are another.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -178,7 +234,7 @@ func newFan(b *testing.B, n int) *fan {
 		}
 	}
 	f.identity, f.known = newKey(b, filepath.Join(f.dir, "id")), filepath.Join(f.dir, "known_hosts")
-	f.addr, f.key = listen(b, dir)
+	f.addr, f.key = listenApart(b, dir)
 	write(b, f.known, fmt.Sprintf("[127.0.0.1]:%d %s", f.addr.Port, gossh.MarshalAuthorizedKey(f.key)))
 	return f
 }

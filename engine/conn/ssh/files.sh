@@ -11,9 +11,39 @@ glance() {
 	k=$1
 	shift
 	("$@")
-	k="$k $?"
-	printf '\n%s\n' "$k"
-	printf '\n%s\n' "$k" >&2
+	over $?
+}
+
+over() {
+	printf '\n%s %s\n' "$k" "$1"
+	printf '\n%s %s\n' "$k" "$1" >&2
+}
+
+# lstats MARK FOLDER NAME FOLDER NAME…: several looks, by one program. Of each it
+# says the physical path, and at the end what is at all of these.
+lstats() {
+	k=$1
+	shift
+	n=$(($# / 2))
+	while [ "$n" -gt 0 ]; do
+		if cd -P -- "$1" 2>/dev/null && ! absent "./$2"; then
+			p=${PWD%/}/$2
+			[ "$2" != . ] || p=/
+			printf '%s' "$p"
+			over 0
+			set -- "$@" "$p"
+		else
+			(lstat "$1" "$2")
+			over $?
+		fi
+		shift 2
+		n=$((n - 1))
+	done
+	printf '\0'
+	# What is gone since is looked for once more.
+	[ $# = 0 ] || stat --printf "$entry" -- "$@" 2>/dev/null || :
+	printf '\0'
+	over 0
 }
 
 # lstat FOLDER NAME: describes one file, then says what is mounted.
@@ -130,10 +160,29 @@ room_for() {
 fill() {
 	if [ -n "${text+set}" ]; then
 		printf %s "$text" >&8
-		s=$(sha256sum </proc/self/fd/8)
+	elif [ "$size" -lt 1048576 ]; then
+		head -c "$size" <&3 >&8
 	else
-		s=$({ head -c "$size" <&3 | tee /dev/fd/7 >&8; } 7>&1 | sha256sum)
+		dd bs=1M iflag=fullblock,count_bytes count="$size" status=none <&3 >&8
+		# The disk is at work while the file is summed up.
+		sync /proc/self/fd/8 &
 	fi
+	s=$(sum)
+	wait
+}
+
+# sum: the SHA-256 of the new file. openssl is several times as fast where the
+# processor can do it.
+sum() {
+	if [ "$size" -ge 16777216 ] && command -v openssl >/dev/null; then
+		s=$(openssl dgst -sha256 -r </proc/self/fd/8 2>/dev/null)
+		case ${s%% *} in ????????????????????????????????????????????????????????????????)
+			printf '%s\n' "$s"
+			return
+			;;
+		esac
+	fi
+	sha256sum </proc/self/fd/8
 }
 
 undo() {
@@ -160,7 +209,7 @@ name() {
 
 # makedir PATH MODE USER GROUP
 makedir() {
-	p=$1
+	p=$1 made='' above='' m=
 	[ ! -L "$p" ] || die notdir "$p"
 	until [ -e "$p" ] || [ -L "$p" ]; do
 		p=${p%/*}
@@ -170,6 +219,7 @@ makedir() {
 	rest=${1#"$p"}
 	rest=${rest#/}
 	[ -z "$rest" ] || safe "${p%/}/x"
+	set -- "$1" "$2" "$3" "$4" .
 	while [ -n "$rest" ]; do
 		c=${rest%%/*}
 		rest=${rest#"$c"}
@@ -177,12 +227,16 @@ makedir() {
 		m=755
 		[ -n "$rest" ] || m=700
 		mkdir -m "$m" -- "./$c" || exit 120
-		sync . || exit 122
 		made=1
 		cd -P -- "./$c" || exit 122
+		set -- "$@" "$above.."
+		above=$above../
 	done
-	attributes . "$2" "$3" "$4" || exit "$((120 + 2 * ${made:-0}))"
-	sync . || exit 122
+	[ -z "$made" ] || [ "$((0$2))" != 448 ] || [ -g . ] || m=0 # 0700, as it was made
+	[ "$m" = 0 ] || m=$2
+	attributes . "$m" "$3" "$4" || exit "$((120 + 2 * ${made:-0}))"
+	shift 4
+	sync "$@" || exit 122
 }
 
 # attributes FILE MODE USER GROUP: of a file that is no symbolic link.

@@ -36,11 +36,26 @@ func (f *frame) expect(mark string, keep int, rest io.Writer) {
 	}
 }
 
-// pump moves bytes from r into the frame until r ends.
+// pass has all that comes from now on go to rest.
+func (f *frame) pass(rest io.Writer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rest = rest
+	if p, ok := rest.(*io.PipeWriter); ok && f.err != nil {
+		p.CloseWithError(f.err)
+	}
+}
+
+// pump moves bytes from r into the frame until r ends. Its buffer is small until
+// there is much to read: most shells wait most of the time, on many hosts.
 func (f *frame) pump(r io.Reader) {
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, 1<<10)
 	for {
 		n, err := r.Read(buf)
+		if n == len(buf) && n < 32<<10 {
+			f.take(buf)
+			buf, n = make([]byte, 2*n), 0
+		}
 		if n > 0 {
 			f.take(buf[:n])
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -17,31 +16,32 @@ var _ conn.Glancer = (*Host)(nil)
 
 // Glance takes all these looks in one script.
 func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
-	var asked []*conn.Glance
 	mark := newMark()
-	var script strings.Builder
-	script.WriteString("glances=1\n")
+	var stats, others []*conn.Glance
+	paths, script := []string{mark}, "glances=1\n"
 	for _, g := range all {
-		dir, name := split(g.Path)
-		words := []string{"lstat", dir, name}
-		switch g.What {
-		case conn.ReadDir:
-			words = []string{"list", g.Path}
-		case conn.ReadFile:
-			words = []string{"content", g.Path, strconv.Itoa(conn.MaxFile)}
-		}
 		if err := checkPath(g.Path); err != nil {
 			g.Err = h.failed(opOf(g), g.Path, err)
 			continue
 		}
-		asked = append(asked, g)
-		script.WriteString("glance " + mark + " " + quote(words...) + "\n")
+		switch g.What {
+		case conn.ReadDir:
+			script += "glance " + mark + " " + quote("list", g.Path) + "\n"
+			others = append(others, g)
+		case conn.ReadFile:
+			script += "glance " + mark + " " + quote("content", g.Path, strconv.Itoa(conn.MaxFile)) + "\n"
+			others = append(others, g)
+		default:
+			dir, name := split(g.Path)
+			paths = append(paths, dir, name)
+			stats = append(stats, g)
+		}
 	}
+	asked := slices.Concat(others, stats)
 	if len(asked) == 0 {
 		return
 	}
-	script.WriteString("mounts\n")
-	a, err := h.ask(ctx, script.String(), maxListing)
+	a, err := h.ask(ctx, script+"lstats "+quote(paths...)+"\nmounts\n", maxListing)
 	if err == nil && a.cut {
 		// Each has bounds of its own.
 		for _, g := range asked {
@@ -50,22 +50,50 @@ func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
 		return
 	}
 	outs, errs := cutAnswers(a.out, mark), cutAnswers(a.err, mark)
-	if err == nil && (len(outs) != len(asked)+1 || len(errs) != len(asked)+1) {
+	if err == nil && (len(outs) != len(asked)+2 || len(errs) != len(outs)) {
 		err = errors.New("the host's answer is cut off")
 	}
-	for i, g := range asked {
-		if err != nil {
+	if err != nil {
+		for _, g := range asked {
 			g.Err = h.failed(opOf(g), g.Path, err)
-			continue
 		}
-		h.seen(g, outs[i], errs[i].data, outs[len(asked)].data)
+		return
 	}
+	mounted := outs[len(asked)+1].data
+	found, err := parseEntries(slices.Concat(outs[len(asked)].data, mounted))
+	for i, g := range asked {
+		if i < len(others) {
+			h.seen(g, outs[i], errs[i].data, mounted)
+		} else {
+			h.statted(ctx, g, outs[i], errs[i].data, found, err)
+		}
+	}
+}
+
+// statted puts what was found at a path into g.
+func (h *Host) statted(ctx context.Context, g *conn.Glance, out part, said []byte, found []conn.Info, err error) {
+	status, numErr := strconv.Atoi(out.status)
+	switch {
+	case numErr != nil:
+		err = numErr
+	case status != 0:
+		err = scriptError(status, string(said))
+	case err == nil:
+		i := slices.IndexFunc(found, func(i conn.Info) bool { return i.Path == string(out.data) })
+		if i < 0 {
+			g.Take(ctx, h)
+			return
+		}
+		g.Info = found[i]
+		g.Info.Path = g.Path
+	}
+	g.Err = h.failed(opOf(g), g.Path, err)
 }
 
 // part is what one of several looks said, and how it ended.
 type part struct {
 	data   []byte
-	status string // of the last part, ""
+	status string // "" of what follows the last one
 }
 
 // cutAnswers cuts at lines of the mark and a status. What follows the last one
@@ -83,7 +111,7 @@ func cutAnswers(out []byte, mark string) []part {
 	}
 }
 
-// seen puts what was seen into g.
+// seen puts what was read, or listed, into g.
 func (h *Host) seen(g *conn.Glance, out part, said, mounted []byte) {
 	status, err := strconv.Atoi(out.status)
 	switch {
@@ -97,16 +125,7 @@ func (h *Host) seen(g *conn.Glance, out part, said, mounted []byte) {
 	default:
 		var infos []conn.Info
 		infos, err = parseEntries(slices.Concat(out.data, mounted))
-		switch {
-		case err != nil:
-		case g.What == conn.ReadDir:
-			g.Infos = listed(g.Path, infos)
-		case len(infos) != 1:
-			err = fmt.Errorf("the host described %d files", len(infos))
-		default:
-			g.Info = infos[0]
-			g.Info.Path = g.Path
-		}
+		g.Infos = listed(g.Path, infos)
 	}
 	g.Err = h.failed(opOf(g), g.Path, err)
 }

@@ -5,7 +5,9 @@
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 export PATH LC_ALL
 umask 077
-me=$(id -u)
+while read -r a _ me _; do
+	[ "$a" != Uid: ] || break # the effective one
+done </proc/self/status
 case $me in
 0) R=/run/etcdplay E=/var/lib/etcdplay ;;
 *) E=$(pwd -P)/.local/state/etcdplay R=$E/run ;;

@@ -33,7 +33,7 @@ type shell struct {
 	stream   *stream
 	out, err frame
 	closing  sync.Once
-	prints   bool // printf is part of it, not a program
+	word     string // with which it said that it is ready
 }
 
 // answer is how a script ended.
@@ -53,6 +53,19 @@ type payload struct {
 // chunk is the most that is written at once, and how often progress is told.
 const chunk = 256 << 10
 
+// shellScript is what a shell is told at the beginning, without the comments and
+// the indentation, which every shell of every host would have to read. No text
+// of the scripts goes over lines that begin with a tab.
+var shellScript = sync.OnceValue(func() string {
+	var b strings.Builder
+	for line := range strings.Lines(hostScript + filesScript + loopScript) {
+		if line = strings.TrimLeft(line, "\t"); !strings.HasPrefix(line, "#") && line != "\n" {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+})
+
 func newMark() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // it never fails
@@ -63,8 +76,14 @@ func newMark() string {
 // lets us in without a password, once; where it does not, the password goes to
 // sudo's own prompt and nothing else is sent before sudo has let us in.
 func (h *Host) openShell(ctx context.Context) (*shell, error) {
+	return h.openWith(ctx, shellScript())
+}
+
+// openWith starts a shell that runs this script, which says $READY and a word
+// when it has begun.
+func (h *Host) openWith(ctx context.Context, script string) (*shell, error) {
 	mark := newMark()
-	script := "READY=" + mark + "\n" + hostScript + filesScript + loopScript
+	script = "READY=" + mark + "\n" + script
 	switch {
 	case h.config.Become != "sudo":
 		return h.begin(ctx, loginLine(script), script, mark, "")
@@ -146,7 +165,7 @@ func (s *shell) ready(ctx context.Context) error {
 		return fmt.Errorf("%w: no shell could be started in time: %w", conn.ErrUnreachable, ctx.Err())
 	}
 	if _, word, _, whole := s.out.answer(); whole {
-		s.prints = word == "printf"
+		s.word = word
 		return nil
 	}
 	select { // what it said may come a moment after its end
@@ -240,10 +259,9 @@ func (s *shell) do(ctx context.Context, script string, forget []string, p *paylo
 	mark := newMark()
 	s.out.expect(mark, keep, nil)
 	s.err.expect(mark, conn.MaxOutput+1, nil)
-	header := fmt.Sprintf("%d %s %s\n", len(script), mark, strings.Join(forget, " "))
 	sent := make(chan error, 1)
 	var content *contentError
-	go func() { sent <- s.send(header+script, p) }()
+	go func() { sent <- s.send(request(script, mark, forget), p) }()
 	for _, done := range []chan struct{}{s.out.done, s.err.done} {
 	wait:
 		for {
@@ -282,6 +300,20 @@ func (s *shell) do(ctx context.Context, script string, forget []string, p *paylo
 	}
 	return a, nil
 }
+
+// request is a script as the loop on the host reads it.
+func request(script, mark string, forget []string) string {
+	lines := 0
+	if len(script) < maxLines {
+		script = strings.TrimSuffix(script, "\n") + "\n"
+		lines = strings.Count(script, "\n")
+	}
+	return fmt.Sprintf("%d %d %s %s\n%s", len(script), lines, mark, strings.Join(forget, " "), script)
+}
+
+// maxLines is the length below which a script is sooner read line by line, each
+// byte by itself, than by a program that has to be started.
+const maxLines = 3000
 
 // contentError says that what was to be sent could not be read here, and that
 // the script was told so.

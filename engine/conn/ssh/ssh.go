@@ -198,7 +198,7 @@ func (h *Host) takeShell(ctx context.Context) (*shell, []string, error) {
 	}
 	if s == nil && err == nil {
 		if s, err = h.openShell(ctx); err == nil {
-			h.prints.Store(s.prints)
+			h.prints.Store(s.word == "printf")
 		}
 	}
 	if err != nil {

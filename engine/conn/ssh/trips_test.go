@@ -67,6 +67,13 @@ func TestTrips(t *testing.T) {
 			t.Errorf("%s sent %d times, want %d", c.name, got, c.sent)
 		}
 	}
+	for range 5 { // who wants a shell while one ends a turn waits for that one
+		release, err := ssh.Turn(t.Context(), h)
+		must(err)
+		release()
+		_, err = h.Stat(t.Context(), dir)
+		must(err)
+	}
 	if got := w.Shells.Load(); got != 1 {
 		t.Errorf("%d sessions were opened, want 1", got)
 	}

@@ -3,7 +3,6 @@ package ssh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -43,7 +42,7 @@ func (h *Host) tryTurn(ctx context.Context) (release func(), err error) {
 	s.out.expect(mark, 256, nil)
 	s.err.expect(mark, 4096, nil)
 	script := "turn " + quote(strconv.FormatUint(h.epoch.Load(), 10), strconv.Itoa(lockWait(ctx)))
-	if err := s.send(fmt.Sprintf("%d %s\n%s", len(script), mark, script), nil); err != nil {
+	if err := s.send(request(script, mark, nil), nil); err != nil {
 		give()
 		return nil, &dropError{err}
 	}

@@ -43,34 +43,29 @@ func (b *bridge) Close() error {
 	return nil
 }
 
+// bridgeScript becomes the bridge to systemd, if the host has one.
+const bridgeScript = `PATH=` + programPath + ` LC_ALL=C
+export PATH LC_ALL
+cd /
+if command -v systemd-stdio-bridge >/dev/null; then
+	printf '\n%s bridge\n' "$READY"
+	exec systemd-stdio-bridge
+fi
+printf '\n%s none\n' "$READY"
+`
+
 // dialBus connects to the host's systemd.
 func (h *Host) dialBus(ctx context.Context) (*dbus.Conn, error) {
-	s, err := h.openShell(ctx)
+	s, err := h.openWith(ctx, bridgeScript)
 	if err != nil {
 		return nil, unreachable(err)
 	}
+	if s.word != "bridge" {
+		s.close()
+		return nil, errNoBridge
+	}
 	out, in := io.Pipe()
-	mark := newMark()
-	s.out.expect(mark, 0, in)
-	s.err.expect(newMark(), 4096, nil)
-	script := "found / systemd-stdio-bridge || exit\nprintf '\\n%s go\\n' \"$K\"\nexec systemd-stdio-bridge <&3 3<&-\n"
-	if _, err := fmt.Fprintf(s.stream.in, "%d %s\n%s", len(script), mark, script); err != nil {
-		s.close()
-		return nil, fmt.Errorf("%w: %w", conn.ErrUnreachable, err)
-	}
-	select {
-	case <-s.out.done:
-	case <-ctx.Done():
-		s.close()
-		return nil, ctx.Err()
-	}
-	if _, word, _, whole := s.out.answer(); !whole || word != "go" {
-		s.close()
-		if whole {
-			return nil, errNoBridge
-		}
-		return nil, fmt.Errorf("%w: %w", conn.ErrUnreachable, errBusLost)
-	}
+	s.out.pass(in) // nothing comes before something is asked
 	raw, err := godbus.NewConn(&bridge{Reader: out, s: s})
 	if err == nil {
 		err = raw.Auth([]godbus.Auth{godbus.AuthExternal(strconv.Itoa(os.Getuid()))})
