@@ -207,6 +207,10 @@ func (r *reader) value(n ast.Node, k kind) (v any, good bool) {
 		r.add(diag.Bare(diag.ConfigValue, fmt.Sprintf("cannot unmarshal %s into %s", r.shape(n), k.goType()), "%s", expected(k)), r.src.node(n))
 		return nil, false
 	}
+	if d := r.odd(n, s); d != nil {
+		r.found = append(r.found, *d)
+		return nil, false
+	}
 	if null, _ := s.null(r.flavour); null {
 		return nil, true
 	}

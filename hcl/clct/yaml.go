@@ -7,6 +7,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // maxAliases is how many aliases may lead to each other.
@@ -27,7 +28,12 @@ func (r *reader) plainly(n ast.Node) (inner ast.Node, tag string) {
 			r.anchors[x.Name.GetToken().Value] = x.Value
 			n = x.Value
 		case *ast.AliasNode:
-			n = r.anchors[x.Value.GetToken().Value]
+			name := x.Value.GetToken().Value
+			anchored, ok := r.anchors[name]
+			if !ok {
+				r.add(diag.Bare(diag.ConfigSyntax, "unknown anchor '"+name+"' referenced", "Write &%s before the value that is meant, above this.", name), r.src.node(x))
+			}
+			n = anchored
 		case *ast.TagNode:
 			tag, n = x.Start.Value, x.Value
 		default:
@@ -134,7 +140,34 @@ func (r *reader) scalar(n ast.Node) (scalar, bool) {
 	default:
 		return s, false
 	}
+	if tag != "" && tag != "!!str" {
+		s.plain = true // the tag says what it is, also in quotes
+	}
 	return s, true
+}
+
+// odd says what of a value this parser takes and the transpilers' do not.
+func (r *reader) odd(n ast.Node, s scalar) *engine.Diagnostic {
+	at := r.src.node(n)
+	line, _, _ := strings.Cut(r.src.text[at.Start.Byte-r.src.skip:], "\n")
+	var d engine.Diagnostic
+	_, tag := s.resolve(r.flavour)
+	if null, zero := s.null(r.flavour); null || zero {
+		tag = "!!null"
+	}
+	_, isText := n.(*ast.StringNode)
+	switch before, _, comment := strings.Cut(line, " #"); {
+	case strings.HasPrefix(s.tag, "!!") && s.tag != "!!str" && s.tag != tag && !(r.flavour == Flatcar && s.tag == "!!float" && tag == "!!int"):
+		d = diag.Bare(diag.ConfigValue, "cannot decode "+tag+" `"+s.text+"` as a "+s.tag, "Leave the tag out, or write a value of that kind.")
+	case isText && s.plain && (strings.HasPrefix(line, "%") || strings.TrimRight(before, " ") == "?" && !comment):
+		d = diag.Bare(diag.ConfigSyntax, "found character that cannot start any token", "A text that begins with %s stands in quotes.", line[:1])
+	case isText && s.plain && strings.Contains(strings.TrimSpace(before), "\t"):
+		d = diag.Bare(diag.ConfigSyntax, "Tab in a text", "Put the text in quotes, with \\t in the place of the tab.")
+	default:
+		return nil
+	}
+	d.Subject = &at
+	return &d
 }
 
 // shape is what the transpilers call the kind of a node in their complaints.
