@@ -163,6 +163,18 @@ phase "survey" {
     error_message = "The hosts have different versions of etcd: ${join(", ", [for name, r in task.hosts : "${name} ${r.version}"])}. Install one."
   }
 
+  # With https, a bad certificate would be noticed only by peers that refuse the member, in their logs.
+  task "etcd_certificates" "certificates" {
+    on_each = cluster.members
+    member  = target.member
+    peers   = flatten(cluster.members[*].member.peer_urls)
+
+    postcondition {
+      condition     = self.ok
+      error_message = "With its certificates ${target.name} cannot be a member: ${join("; ", self.problems)}."
+    }
+  }
+
   task "etcd_srv" "records" {
     on_each   = cluster.members
     when      = var.method == "srv"
@@ -222,8 +234,10 @@ phase "form" {
     group   = cluster.group
   }
 
+  # Flags in a drop-in, or in Debian's layout variables in a file; never both.
   task "systemd_dropin" "begin_new" {
     on_each = cluster.members
+    when    = cluster.layout == "etcd-member"
     unit    = cluster.unit
     name    = cluster.dropin
     content = templatefile("templates/etcd-member-new.conf.tmpl", {
@@ -232,6 +246,25 @@ phase "form" {
       found_by = local.found_by
       token    = local.token
     })
+  }
+
+  task "file" "begin_new_variables" {
+    on_each = cluster.members
+    when    = cluster.layout == "debian"
+    path    = cluster.env_file
+    content = templatefile("templates/etcd-new.default.tmpl", {
+      name     = target.member.name
+      member   = target.member
+      data_dir = cluster.data_dir
+      found_by = local.found_by
+      token    = local.token
+    })
+  }
+
+  # A flag that this release of etcd does not know would only be found out by a start that fails.
+  task "etcd_flags" "flags" {
+    on_each = cluster.members
+    unit    = cluster.unit
   }
 
   # A member says that it is ready once there is a quorum, so none is waited for.
@@ -325,11 +358,26 @@ phase "settle" {
 
   task "systemd_dropin" "existing" {
     on_each = cluster.members
+    when    = cluster.layout == "etcd-member"
     unit    = cluster.unit
     name    = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
       name                  = target.member.name
       member                = target.member
+      initial_cluster       = local.initial_cluster
+      initial_cluster_state = "existing"
+      token                 = local.token
+    })
+  }
+
+  task "file" "existing_variables" {
+    on_each = cluster.members
+    when    = cluster.layout == "debian"
+    path    = cluster.env_file
+    content = templatefile("templates/etcd.default.tmpl", {
+      name                  = target.member.name
+      member                = target.member
+      data_dir              = cluster.data_dir
       initial_cluster       = local.initial_cluster
       initial_cluster_state = "existing"
       token                 = local.token

@@ -91,6 +91,9 @@ func wrapper(command []string) string {
 	return `#!/bin/sh
 # Runs etcd with its data and certificates below this host's root directory.
 set -e
+if [ "$1" = --version ]; then
+  exec ` + strings.Join(quoted, " ") + ` --version
+fi
 : "${SANDBOX_ROOT:?}" "${ETCD_DATA_DIR:?}"
 ETCD_DATA_DIR=$SANDBOX_ROOT$ETCD_DATA_DIR
 export ETCD_DATA_DIR
