@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestLabForceNewCluster loses the quorum of a cluster that speaks API 2 on real
+// hosts: one machine is gone, one member is dead, and the third goes on with what
+// it has. All is looked at with etcdctl.
+func TestLabForceNewCluster(t *testing.T) {
+	l := newLab(t, "3.4", 5)
+	for host := 1; host <= 5; host++ {
+		l.ssh(host, `mkdir -p /etc/systemd/system/etcd-member.service.d && printf '[Service]\nEnvironment="ETCD_ENABLE_V2=true"\n' >/etc/systemd/system/etcd-member.service.d/10-v2.conf && systemctl daemon-reload`)
+	}
+	l.bootstrap(4, "")
+	l.ctl2(1, "set", "/kept", "precious")
+	l.ssh(2, "systemctl enable etcd-member")
+	inventory := l.inventory("core", 4, nil)
+	raw, err := os.ReadFile(inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(inventory, []byte(strings.Replace(string(raw), "token   =", "api     = 2\n  token   =", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	l.lab("kill", l.dir, "4")
+	l.wreck(3)
+	l.ssh(2, "systemctl stop etcd-member")
+	l.ssh(3, "systemctl stop etcd-member")
+	if out, err := l.try2(1, "--timeout", "2s", "set", "/kept", "lost"); err == nil {
+		t.Fatalf("a write went through without a quorum: %s", out)
+	}
+
+	run := []string{
+		"run", "force-new-cluster-v2", "--yes", "--confirm=lab goes on with " + hostName(1), "-i", inventory,
+		"--var", "survivor=" + hostName(1), "--var", "lost=" + hostName(4), "--var", "rejoin=" + hostName(3) + "," + hostName(5),
+	}
+	out := l.etcdplay(0, run...)
+	for _, want := range []string{"Output members = 3", `Output held = ["` + hostName(2) + `"]`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the output lacks %s:\n%s", want, out)
+		}
+	}
+	l.whole2(1, 3, 5)
+	if out := l.ssh(3, "ls -d /var/lib/etcd.before-*/member"); !strings.HasPrefix(out, "/var/lib/etcd.before-") {
+		t.Errorf("old data: %q", out)
+	}
+	if out := l.ssh(1, "cat /var/lib/etcd_backup/*/BACKUP.json; ls /var/lib/etcd_backup/*/member/snap/db"); !strings.Contains(out, `"with_v3": true`) {
+		t.Errorf("backup: %q", out)
+	}
+	for _, host := range []int{1, 3, 5} {
+		shown := l.ssh(host, "systemctl show -p Environment -p NeedDaemonReload etcd-member; ls /run/systemd/system/etcd-member.service.d 2>/dev/null || true")
+		if strings.Contains(shown, "FORCE") || strings.Contains(shown, "force") || !strings.Contains(shown, "NeedDaemonReload=no") {
+			t.Errorf("%s: %s", hostName(host), shown)
+		}
+	}
+
+	// The next start throws nobody out.
+	l.ssh(1, "systemctl restart etcd-member")
+	l.eventually("healthy after a restart", func() bool {
+		out, err := l.try2(3, "cluster-health")
+		return err == nil && strings.Contains(out, "cluster is healthy")
+	})
+	l.whole2(1, 3, 5)
+
+	// What was held stays so, by hand and by a boot.
+	l.ssh(2, "systemctl start etcd-member; true")
+	l.lab("kill", l.dir, "2")
+	l.lab("boot", l.dir, "2")
+	if out := l.ssh(2, "systemctl is-system-running --wait >/dev/null; systemctl is-enabled etcd-member; systemctl show -p ActiveState -p MainPID etcd-member"); !strings.Contains(out, "enabled") || !strings.Contains(out, "ActiveState=inactive") || !strings.Contains(out, "MainPID=0") {
+		t.Errorf("what was held has been started: %s", out)
+	}
+
+	// The machine that was lost comes back with its data: it cannot join.
+	l.lab("boot", l.dir, "4")
+	l.ssh(4, "systemctl start --no-block etcd-member")
+	l.eventually("the old member is told that it was removed", func() bool {
+		return strings.Contains(l.ssh(4, "journalctl -u etcd-member --no-pager | tail -100"), "removed")
+	})
+	l.whole2(1, 3, 5)
+}
+
+// try2 runs etcdctl over API 2 against the member of a host.
+func (l *lab) try2(host int, args ...string) (string, error) {
+	cmd := exec.Command(l.script, append([]string{
+		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=http://" + address(host) + ":2379",
+	}, args...)...)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=2")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return string(out), err
+}
+
+func (l *lab) ctl2(host int, args ...string) string {
+	l.t.Helper()
+	out, err := l.try2(host, args...)
+	if err != nil {
+		l.t.Fatalf("etcdctl %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+// whole2 fails unless the cluster has exactly these hosts as healthy members,
+// with the data that was there before, and takes writes.
+func (l *lab) whole2(hosts ...int) {
+	l.t.Helper()
+	list := l.ctl2(hosts[0], "member", "list")
+	if got := strings.Count(list, "name="); got != len(hosts) {
+		l.t.Errorf("%d members, want %d:\n%s", got, len(hosts), list)
+	}
+	if out := l.ctl2(hosts[0], "cluster-health"); !strings.Contains(out, "cluster is healthy") {
+		l.t.Errorf("health: %s", out)
+	}
+	for _, host := range hosts {
+		if !strings.Contains(list, fmt.Sprintf("name=%s peerURLs=http://%s:2380", hostName(host), address(host))) {
+			l.t.Errorf("%s is not in the list:\n%s", hostName(host), list)
+		}
+		if out := l.ctl2(host, "get", "/kept"); out != "precious\n" {
+			l.t.Errorf("%s has %q", hostName(host), out)
+		}
+		l.ctl2(host, "set", "/new", hostName(host))
+	}
+}
