@@ -223,7 +223,7 @@ phase "prepare" {
 
 phase "agree" {
   task "confirm" "sure" {
-    message = "${local.stake} Etcd is stopped on ${join(", ", local.reachable[*].name)}${length(local.lost) > 0 ? ", and ${join(", ", local.lost)} must never come back with the old data" : ""}. The old data stays as ${local.old_data}."
+    message = "${local.stake} Etcd is stopped on ${join(", ", local.reachable[*].name)}${length(local.lost) > 0 ? ", and ${join(", ", local.lost)} must never come back with the old data; what only they had is lost, and nobody can tell how much" : ""}. The old data stays as ${local.old_data}."
     typed   = local.sure
   }
 }

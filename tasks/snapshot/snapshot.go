@@ -22,7 +22,7 @@ import (
 
 // Types lists the task types of this package.
 func Types() []*engine.Type {
-	return []*engine.Type{DataDir(), Remains(), Restore(), Save(), Status(), Swap(), Trial()}
+	return []*engine.Type{DataDir(), Remains(), Restore(), Save(), Status(), Survivor(), Swap(), Trial()}
 }
 
 // Verbs lists what this package does on a host.
