@@ -33,18 +33,20 @@ type HostKeyError struct {
 }
 
 func (e *HostKeyError) Error() string {
-	key := fmt.Sprintf("%s %s", e.Type, e.Fingerprint)
+	key, at := fmt.Sprintf("%s %s", e.Type, e.Fingerprint), e.File
+	if e.Fingerprint == "" { // the system's ssh does not tell that of a hop's
+		key = "another key"
+	}
+	if e.Line > 0 {
+		at = fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
 	switch e.Reason {
 	case "unknown":
 		return fmt.Sprintf("host key of %s is unknown: it showed %s; if that is right, add its key to %s", e.Host, key, e.File)
 	case "changed":
-		at := e.File
-		if e.Line > 0 {
-			at = fmt.Sprintf("%s:%d", e.File, e.Line)
-		}
 		return fmt.Sprintf("host key of %s has changed: it showed %s, which is not what %s says: another machine may be in its place", e.Host, key, at)
 	case "revoked":
-		return fmt.Sprintf("host key of %s is revoked by %s:%d: it showed %s", e.Host, e.File, e.Line, key)
+		return fmt.Sprintf("host key of %s is revoked by %s: it showed %s", e.Host, at, key)
 	}
 	return fmt.Sprintf("host certificate of %s is not accepted: %s (%s)", e.Host, e.Detail, key)
 }

@@ -107,7 +107,7 @@ func (o *openSSH) connect(ctx context.Context) error {
 		o.dir = dir
 	}
 	said := new(lockedBuffer)
-	cmd := exec.Command("ssh", append([]string{"-M", "-N"}, o.args()...)...)
+	cmd := exec.Command("ssh", append([]string{"-M", "-N", "-o", "LogLevel=DEBUG1"}, o.args()...)...)
 	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("the system's ssh: %w", err)
@@ -131,7 +131,7 @@ func (o *openSSH) await(ctx context.Context) error {
 		select {
 		case <-o.ended:
 			o.master = nil
-			return masterError(o.said.String())
+			return masterError(o.config, o.said.String())
 		case <-ctx.Done():
 			o.stop()
 			return ctx.Err()
@@ -141,17 +141,6 @@ func (o *openSSH) await(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// masterError sorts what ssh says when it could not connect.
-func masterError(said string) error {
-	kind := conn.ErrUnreachable
-	for _, refusal := range []string{"Host key verification failed", "Permission denied", "Too many authentication failures", "REMOTE HOST IDENTIFICATION HAS CHANGED", "Bad configuration option", "no matching"} {
-		if strings.Contains(said, refusal) {
-			kind = conn.ErrRefused
-		}
-	}
-	return fmt.Errorf("%w: ssh: %s", kind, strings.Join(strings.Fields(said), " "))
 }
 
 func (o *openSSH) start(ctx context.Context, line string) (*stream, error) {

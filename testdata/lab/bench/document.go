@@ -149,10 +149,10 @@ func (d *document) fanOut(b *strings.Builder) {
 	b.WriteString(`## Many hosts
 
 Connect, look at one file and write a small one, on so many hosts, 32 at a time,
-against SSH servers in the same process; beside it a bare loop over
+against SSH servers in one other process; beside it a bare loop over
 golang.org/x/crypto/ssh that writes as carefully. The hosts' shells run on the
 same machine and take most of the time of both. The memory is with all
-connections open, the servers' half of each included.
+connections open, etcdplay's half of each.
 
 | hosts | etcdplay, a host | bare loop, a host | ratio (goal 1.3) | memory a host (goal 300 KB) |
 |--:|--:|--:|--:|--:|
