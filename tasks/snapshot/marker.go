@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 	"go.uber.org/zap"
 
+	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
 )
 
@@ -78,4 +80,53 @@ func identities(initialCluster, token, name string) (cluster, member string, err
 		return "", "", fmt.Errorf("initial_cluster has no member %q", name)
 	}
 	return c.ID().String(), m.ID.String(), nil
+}
+
+// saidSum is the checksum at the end of a snapshot; "" if its size leaves no
+// room for one. The restore itself finds out whether it is true.
+func saidSum(ctx context.Context, r conn.Reader, file string, size int64) (string, error) {
+	if size%sector != sumSize {
+		return "", nil
+	}
+	res, err := r.Query(ctx, conn.Command{Argv: []string{
+		"/bin/sh", "-c", `tail -c 32 -- "$SANDBOX_ROOT$1" | od -An -v -tx1`, "sh", file,
+	}})
+	if err != nil {
+		return "", err
+	}
+	sum := strings.Join(strings.Fields(string(res.Stdout)), "")
+	if len(sum) != 2*sumSize {
+		return "", fmt.Errorf("the checksum at the end of %s cannot be read: %s", file, strings.TrimSpace(string(res.Stderr)))
+	}
+	return sum, nil
+}
+
+// usedBy finds data directories, beside the new one and beside the cluster's,
+// that another run has restored with the same token.
+func usedBy(ctx context.Context, l engine.Look, a restoreArgs) (dirs []string, err error) {
+	beside := []string{path.Dir(a.DataDir)}
+	if d := path.Dir(l.Cluster.DataDir); path.IsAbs(l.Cluster.DataDir) && d != "/" && !slices.Contains(beside, d) {
+		beside = append(beside, d)
+	}
+	for _, parent := range beside {
+		if p, err := see(ctx, l.Host, parent); err != nil {
+			return nil, err
+		} else if !p.Mode.IsDir() {
+			continue
+		}
+		infos, err := l.Host.ReadDir(ctx, parent)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range infos {
+			if !i.Mode.IsDir() {
+				continue
+			}
+			m, ok, err := readMarker(ctx, l.Host, i.Path)
+			if err == nil && ok && m.Token == a.Token && m.Run != l.RunID { // what cannot be read is not one of ours
+				dirs = append(dirs, i.Path)
+			}
+		}
+	}
+	return dirs, nil
 }

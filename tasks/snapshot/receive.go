@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,109 +11,17 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
-	"github.com/etcdplay/etcdplay/engine"
-	"github.com/etcdplay/etcdplay/tasks/etcd"
 	"github.com/etcdplay/etcdplay/tasks/onhost"
 )
-
-// source is the member that a snapshot is taken of, and who asks it. It goes to
-// the host over stdin, never as an argument: it holds secrets.
-type source struct {
-	Endpoint string `json:"endpoint"`
-	CA       []byte `json:"ca,omitempty"` // PEM, as the following two
-	Cert     []byte `json:"cert,omitempty"`
-	Key      []byte `json:"key,omitempty"`
-	Username string `json:"username,omitempty"`
-	Password string `json:"password,omitempty"`
-}
-
-// sourceOf reads what the inventory names.
-func sourceOf(l engine.Look, endpoint string) (s source, err error) {
-	s = source{Endpoint: endpoint, Username: l.Cluster.Auth.Username}
-	if s.Password, err = etcd.Password(l.Cluster.Auth); err != nil {
-		return s, err
-	}
-	for _, f := range []struct {
-		to   *[]byte
-		path string
-	}{{&s.CA, l.Cluster.TLS.CAFile}, {&s.Cert, l.Cluster.TLS.CertFile}, {&s.Key, l.Cluster.TLS.KeyFile}} {
-		if f.path == "" {
-			continue
-		}
-		if *f.to, err = os.ReadFile(f.path); err != nil {
-			return s, fmt.Errorf("client certificates of the inventory: %w", err)
-		}
-	}
-	return s, nil
-}
-
-// config is the client's TLS configuration; nil for plain HTTP.
-func (s source) config() (*tls.Config, error) {
-	if !strings.HasPrefix(s.Endpoint, "https:") {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(s.CA) > 0 {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(s.CA) {
-			return nil, errors.New("the inventory's ca_file holds no certificate")
-		}
-	}
-	if len(s.Cert) > 0 {
-		pair, err := tls.X509KeyPair(s.Cert, s.Key)
-		if err != nil {
-			return nil, fmt.Errorf("client certificates of the inventory: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}
-
-// loginFor bounds the login and the first answer of the member.
-const loginFor = 10 * time.Second
-
-// window is how much of a snapshot may be under way: what keeps a connection of
-// 100 MB/s with a round trip of 80 ms busy.
-const window = 8 << 20
-
-func (s source) open(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error)) (*clientv3.Client, error) {
-	config, err := s.config()
-	if err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(s.Endpoint)
-	if err != nil {
-		return nil, err
-	}
-	// gRPC goes on dialling until time is up, so that a refusal is found out first.
-	probe, err := dial(ctx, u.Host)
-	if err != nil {
-		return nil, err
-	}
-	_ = probe.Close() // nothing was said over it
-	return clientv3.New(clientv3.Config{
-		Endpoints: []string{s.Endpoint}, Context: ctx, DialTimeout: loginFor, TLS: config,
-		Username: s.Username, Password: s.Password, Logger: zap.NewNop(), MaxUnaryRetries: 1,
-		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(dial), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
-			grpc.WithReadBufferSize(1 << 20),
-		},
-	})
-}
 
 // Record is what is written beside a snapshot, as PATH.json.
 type Record struct {
@@ -157,20 +63,6 @@ func saveHere(ctx context.Context, root onhost.Root, q saveRequest) (Record, err
 		}
 		return conn, err
 	}, func(int64, int64) {})
-}
-
-// ours reports whether an address is one of this machine.
-func ours(host string) bool {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return false
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.String() == host {
-			return true
-		}
-	}
-	return false
 }
 
 // save streams a snapshot of one member into a file. Nothing is at q.Path before
@@ -349,17 +241,4 @@ func (r Record) install(part, final string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(final))
-}
-
-// explain says what to do about what etcd says of who asks.
-func explain(err error) error {
-	switch e := rpctypes.Error(err); {
-	case errors.Is(e, rpctypes.ErrUserEmpty), errors.Is(e, rpctypes.ErrPermissionDenied):
-		return fmt.Errorf("%w: authentication is on, and only a user with the role root may take a snapshot; name one in the inventory's cluster, with username and password_env or password_file", e)
-	case errors.Is(e, rpctypes.ErrAuthFailed):
-		return fmt.Errorf("%w: the inventory's user or password is wrong", e)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("does not answer: %w", err)
-	}
-	return err
 }
