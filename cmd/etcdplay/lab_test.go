@@ -33,6 +33,17 @@ type lab struct {
 	loopback bool
 	// connection is what the inventory's connection says besides the login.
 	connection string
+	pki        string // the folder of certificates, where the cluster wants them and a password
+}
+
+// labPassword is that of etcd's user root, where the cluster wants one.
+const labPassword = "lab-etcd-password"
+
+func (l *lab) scheme() string {
+	if l.pki != "" {
+		return "https"
+	}
+	return "http"
 }
 
 // newLab boots a lab with an etcd of this minor release on its hosts, or skips.
@@ -157,11 +168,14 @@ func (l *lab) try(host int, args ...string) (string, error) {
 		return l.remote(host, "ETCDCTL_API=3 /opt/etcd/etcdctl --endpoints=http://127.0.0.1:2379 "+strings.Join(args, " "))
 	}
 	cmd := exec.Command(l.script, append([]string{
-		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=http://" + address(host) + ":2379",
+		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=" + l.scheme() + "://" + address(host) + ":2379",
 	}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
+	if l.pki != "" {
+		cmd.Env = append(cmd.Env, "ETCDCTL_CACERT="+l.pki+"/ca.pem", "ETCDCTL_CERT="+l.pki+"/client.pem", "ETCDCTL_KEY="+l.pki+"/client-key.pem", "ETCDCTL_USER=root:"+labPassword)
+	}
 	out, err := cmd.Output()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, errs.String())
@@ -219,7 +233,7 @@ cluster "lab" {
 	for host := 1; host <= members; host++ {
 		fmt.Fprintf(&b, "%q, ", hostName(host))
 	}
-	b.WriteString("]\n}\n")
+	b.WriteString("]\n" + l.securityBlocks() + "}\n")
 	for host := 1; host <= l.hosts; host++ {
 		more := ""
 		if member != nil {
@@ -292,7 +306,7 @@ func (l *lab) whole(hosts ...int) {
 	got := l.members(hosts[0])
 	for _, host := range hosts {
 		m, ok := got[hostName(host)]
-		if !ok || m.IsLearner || !slices.Equal(m.PeerURLs, []string{"http://" + address(host) + ":2380"}) {
+		if !ok || m.IsLearner || !slices.Equal(m.PeerURLs, []string{l.scheme() + "://" + address(host) + ":2380"}) {
 			l.t.Errorf("member %s: %+v", hostName(host), m)
 		}
 		l.etcdctl(host, "endpoint", "health")

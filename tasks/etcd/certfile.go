@@ -81,7 +81,7 @@ func (x *examiner) file(ctx context.Context, name string) ([]byte, string, error
 
 // pair reads a certificate and looks at its key; nil if there is no certificate.
 func (x *examiner) pair(ctx context.Context, name string, key *string) (*certificate, error) {
-	x.found.Files = append(x.found.Files, name)
+	x.found.Files = appendNew(x.found.Files, name)
 	text, _, err := x.file(ctx, name)
 	if err != nil || text == nil {
 		return nil, err
