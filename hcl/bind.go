@@ -37,19 +37,31 @@ func (p *Playbook) Bind(inv *inventory.Inventory, v Values, id engine.Identity) 
 	if found.HasErrors() {
 		return nil, diag.Sort(found)
 	}
+	prog, more := b.bind(p, b.names, inputs)
+	if found = append(found, more...); found.HasErrors() {
+		return nil, found
+	}
+	return prog, found
+}
+
+// bind gives a playbook the values of its variables. Findings of validations
+// about a called playbook say through notes who called it.
+func (b binder) bind(p *Playbook, names map[string]cty.Value, inputs []engine.Input, notes ...string) (*engine.Program, engine.Diagnostics) {
 	vars := make(map[string]cty.Value, len(inputs))
 	for _, i := range inputs {
 		vars[i.Name] = i.Value
 	}
-	w := p.world(b.names, vars)
-	found = append(found, w.validate()...)
+	w := p.world(names, vars)
+	found := w.validate()
+	for i := range found {
+		found[i].Notes = append(found[i].Notes, notes...)
+	}
 	if found.HasErrors() {
 		return nil, found
 	}
 	prog := b.program(w)
 	prog.Inputs = inputs
-	found = append(found, w.rehearse(prog)...)
-	if found.HasErrors() {
+	if found = append(found, w.rehearse(prog)...); found.HasErrors() {
 		return nil, found
 	}
 	return prog, found
@@ -238,26 +250,7 @@ func (b binder) call(callee *Playbook, t *check.Task) *engine.Call {
 				}
 				names["run"] = s.Run
 			}
-			inputs := calledInputs(callee, with, t.Place)
-			vars := make(map[string]cty.Value, len(inputs))
-			for _, i := range inputs {
-				vars[i.Name] = i.Value
-			}
-			w := callee.world(names, vars)
-			found := w.validate()
-			for i := range found {
-				found[i].Notes = append(found[i].Notes, "called by "+t.Place.Task+" at "+t.Range.Filename)
-			}
-			if found.HasErrors() {
-				return nil, found
-			}
-			prog := b.program(w)
-			prog.Inputs = inputs
-			found = append(found, w.rehearse(prog)...)
-			if found.HasErrors() {
-				return nil, found
-			}
-			return prog, found
+			return b.bind(callee, names, calledInputs(callee, with, t.Place), "called by "+t.Place.Task+" at "+t.Range.Filename)
 		},
 	}
 }

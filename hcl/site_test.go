@@ -382,6 +382,39 @@ func TestBaseByName(t *testing.T) {
 	}
 }
 
+// TestCalledSite holds that a site playbook can be called like any other, and that
+// what it changes is told under the task that calls it.
+func TestCalledSite(t *testing.T) {
+	caller := "playbook \"x\" {\n  language = 1\n}\n\ntask \"playbook\" \"call\" {\n  source = \"site/s.hcl\"\n  with   = { line = \"x\" }\n}\n"
+	p, found := tree(append([]string{"x.hcl", caller, "site/s.hcl"}, sites()["one"][1:]...)...)
+	if found.HasErrors() {
+		t.Fatal(written(found, p.Sources()))
+	}
+	prog := bind(t, p, hcl.Values{})
+	var got []string
+	for _, c := range prog.Changes {
+		got = append(got, c.Task)
+	}
+	want := []string{"", "", "task.call/task.ours", "task.call/task.called", "task.call/task.one"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	call := task(t, prog, "call")
+	args, found := call.Args.Bind(&engine.Scope{Tasks: map[string]cty.Value{}})
+	if found.HasErrors() {
+		t.Fatal(found)
+	}
+	called, found := call.Call.Bind(args.GetAttr("with"), &engine.Scope{Tasks: map[string]cty.Value{}})
+	if found.HasErrors() {
+		t.Fatal(written(found, p.Sources()))
+	}
+	for _, in := range called.Inputs {
+		if in.Name == "limit" && in.Source != "presets of site/s.hcl line 11" {
+			t.Errorf("limit comes from %s", in.Source)
+		}
+	}
+}
+
 // TestSiteSources holds what of a value and of a change is told.
 func TestSiteSources(t *testing.T) {
 	p, found := tree(sites()["one"]...)

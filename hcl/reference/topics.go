@@ -164,7 +164,7 @@ func Names() []Name {
 		{"self", "object of the type's results", "The results of the task itself, in postcondition and in retry's until."},
 		{"error.task, error.message", "string", "What failed, in rescue."},
 		{"run", eval.TypeText(eval.RunType), "The run: its ID, when it began, who began it; the same again when it is resumed."},
-		{"path.playbook", "string", "The directory of the playbook."},
+		{"path.playbook", "string", "The directory of the file that it is written in: of a site playbook, or of its base."},
 	}
 }
 
