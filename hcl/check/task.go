@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
@@ -70,6 +71,15 @@ func (c *checker) unknownType(t *Task) {
 func (c *checker) place(t *Task) {
 	c.exclusive(t, t.On, t.OnEach, "A task runs on one host (on) or on several (on_each). Take one of the two out.")
 	c.exclusive(t, t.ForEach, t.OnEach, "A task loops over values (for_each) or over hosts (on_each). For both, call a playbook with for_each, and write on_each in it.")
+	for _, x := range []*syntax.Expr{t.OnEach, t.ForEach} {
+		if x == nil {
+			continue
+		}
+		if list, ok := x.Expression.(*hclsyntax.TupleConsExpr); ok && len(list.Exprs) == 0 {
+			c.add(diag.Warn(diag.New(diag.EmptyLoop, "Empty loop", x.Range(), x.Place,
+				"%s goes over nothing, so this task never does anything. Name what it goes over, or take the task out.", x.Name)))
+		}
+	}
 	if t.Parallel != nil && t.OnEach == nil {
 		c.add(diag.New(diag.NoConnection, "Nothing to run in parallel", t.Parallel.NameRange, t.Parallel.Place,
 			"parallel says on how many hosts on_each works at a time, and this task has no on_each."))

@@ -72,6 +72,7 @@ const (
 	NoAnyType        Code = "EP1309"
 	UnlikeBranches   Code = "EP1314"
 	BadLoop          Code = "EP1311"
+	EmptyLoop        Code = "EP1315"
 )
 
 // Tasks: what the type of a task does not allow.
@@ -230,6 +231,7 @@ func Codes() []Entry {
 		{NoAnyType, "the type any"},
 		{UnlikeBranches, "a conditional yields values of different types"},
 		{BadLoop, "a loop over something that is no list or map, or whose keys clash"},
+		{EmptyLoop, "a loop without a round"},
 
 		{NotRetryable, "a retry block on a task that must not be repeated blindly"},
 		{NeedsHost, "a task needs a host"},
