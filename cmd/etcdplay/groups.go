@@ -10,7 +10,7 @@ func (a *app) groups() []group {
 			a.runsCommand(), a.statusCommand(), a.reportCommand(), a.purgeCommand(),
 		}},
 		{"playbooks", "Playbooks:", []*cobra.Command{
-			a.initCommand(), a.sudoersCommand(), a.validateCommand(), a.fmtCommand(), a.showCommand(), a.varsCommand(), a.clctCommand(),
+			a.initCommand(), a.sudoersCommand(), a.validateCommand(), a.fmtCommand(), a.showCommand(), a.varsCommand(), a.graphCommand(), a.clctCommand(),
 			a.explainCommand(), a.schemaCommand(),
 		}},
 		{"try", "To try things on:", []*cobra.Command{
