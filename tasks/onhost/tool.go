@@ -80,7 +80,7 @@ func Find(ctx context.Context, r conn.Reader) (*Tool, error) {
 	t.path = path.Join(said[3], "bin", own, "etcdplay")
 	t.installed = strings.HasPrefix(said[8], own)
 	if strings.ToLower(said[0]) != runtime.GOOS || machines[said[1]] != runtime.GOARCH {
-		t.misfit = fmt.Errorf("host %s is %s on %s, and this etcdplay is built for %s/%s: run one that fits, or install etcdutl 3.5 or later there",
+		t.misfit = fmt.Errorf("host %s is %s on %s, and this etcdplay is built for %s/%s: run one that fits; to restore a snapshot there, an etcdutl of 3.5 or later will do as well",
 			t.Host, said[0], said[1], runtime.GOOS, runtime.GOARCH)
 	}
 	return t, nil

@@ -2,7 +2,9 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -280,6 +282,12 @@ func stage(ctx context.Context, h engine.Hands, a restoreArgs, want Marker, stag
 	var made Marker
 	if useOwn(t) {
 		made, err = restoreWithOwn(ctx, h, q)
+		if err = settled(err); errors.Is(err, engine.ErrDefinite) {
+			// etcdutl leaves half a directory behind when it fails.
+			if rerr := h.Host.Remove(ctx, staging, true); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+				err = fmt.Errorf("%w; and %s stays there: %w", err, staging, rerr)
+			}
+		}
 	} else {
 		err = t.Do(ctx, h.Host, h.Progress, "snapshot-restore", q, &made)
 	}
