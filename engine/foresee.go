@@ -9,7 +9,9 @@ import (
 
 // foresee has the connections made that a plan is going to need, while the
 // cluster is surveyed. Only hosts are touched that a task is certain to look at
-// if the plan comes to it: what depends on the result of a task is left out.
+// if the plan comes to it: what depends on the result of a task is left out. And
+// only those that the survey reaches too: no other is to be contacted before it
+// is known that none of these shows a wrong host key.
 func foresee(ctx context.Context, p *Program, env Env) {
 	if env.Prepare == nil {
 		return
@@ -17,6 +19,9 @@ func foresee(ctx context.Context, p *Program, env Env) {
 	f := foresight{hosts: map[string]bool{}}
 	f.program(p, newScope(env.Identity))
 	for _, spec := range f.order {
+		if !slices.Contains(p.Cluster.Members, spec.Name) {
+			continue
+		}
 		env.Prepare(ctx, spec, f.hosts[spec.Name])
 	}
 }

@@ -74,12 +74,20 @@ func TestForesee(t *testing.T) {
 				}
 				got = append(got, name)
 			}
-			foresee(t.Context(), b.program(c.phases...), env)
+			p := b.program(c.phases...)
+			p.Cluster.Members = []string{"a", "b", "c", "d"}
+			foresee(t.Context(), p, env)
 			if s := strings.Join(got, " "); s != c.want {
 				t.Errorf("got %q, want %q", s, c.want)
 			}
 		})
 	}
+
+	// A host that the survey does not reach is left for later.
+	spare := b.program(&Phase{Tasks: []*Task{on("d")}})
+	early := b.env
+	early.Prepare = func(_ context.Context, spec HostSpec, _ bool) { t.Errorf("%s was contacted early", spec.Name) }
+	foresee(t.Context(), spare, early)
 
 	// It is done before the survey, which takes the time that connecting takes.
 	var order []string
