@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/etcdplay/etcdplay/engine"
@@ -106,103 +102,6 @@ func (s *forceState) see(ctx context.Context, l engine.Look, a forceArgs) error 
 	}
 	s.Alone = list.Linear && len(s.Others) == 0 && len(list.Members) == 1
 	return nil
-}
-
-// othersFor bounds the look at the other hosts.
-const othersFor = 15 * time.Second
-
-// others looks whether etcd is at rest on all other hosts of the cluster: those
-// that are not lost by their units, and all by their ports.
-func others(ctx context.Context, l engine.Look, a forceArgs) (held map[string]string, answering []string) {
-	ctx, cancel := context.WithTimeout(ctx, othersFor)
-	defer cancel()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	held = map[string]string{}
-	for _, host := range l.Cluster.Members {
-		if host == l.Host.Name() {
-			continue
-		}
-		wg.Go(func() {
-			port := answersAt(ctx, l, host)
-			mu.Lock()
-			defer mu.Unlock()
-			if port != "" {
-				answering = append(answering, host+" ("+port+")")
-			}
-		})
-		if slices.Contains(a.Lost, host) || l.At == nil {
-			continue
-		}
-		wg.Go(func() {
-			why := ""
-			if r, err := l.At(ctx, host); err != nil {
-				why = err.Error()
-			} else {
-				why = atRest(ctx, r, a.Unit)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if why != "" {
-				held[host] = why
-			}
-		})
-	}
-	wg.Wait()
-	slices.Sort(answering)
-	return held, answering
-}
-
-// answersAt is the peer address of the host on which something listens, or "".
-func answersAt(ctx context.Context, l engine.Look, host string) string {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
-	defer cancel()
-	for _, u := range l.Cluster.PeerURLs[host] {
-		parsed, err := url.Parse(u)
-		if err != nil {
-			continue
-		}
-		var c net.Conn
-		if c, err = l.Host.Dial(ctx, parsed.Host); err != nil {
-			continue
-		}
-		_ = c.Close() // nothing was sent on it
-		return parsed.Host
-	}
-	return ""
-}
-
-// never is the line of a drop-in that keeps systemd from starting a unit: the
-// root directory is always there.
-const never = "ConditionPathExists=!/"
-
-// atRest says why etcd on a host is not at rest for good, or "".
-func atRest(ctx context.Context, r conn.Reader, unit string) string {
-	u, err := r.Unit(ctx, unit)
-	switch {
-	case errors.Is(err, conn.ErrNoUnit):
-		return ""
-	case err != nil:
-		return err.Error()
-	case u.ActiveState != "inactive" && u.ActiveState != "failed" || u.MainPID != 0:
-		return unit + " is " + u.ActiveState
-	case u.LoadState == "masked":
-		return ""
-	case u.NeedDaemonReload:
-		return "systemd has an older version of " + unit + " in mind"
-	}
-	for _, p := range u.DropInPaths {
-		raw, err := r.ReadFile(ctx, p)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err.Error()
-		}
-		for line := range strings.Lines(string(raw)) {
-			if strings.TrimSpace(line) == never {
-				return ""
-			}
-		}
-	}
-	return unit + " is stopped and could be started again, by the next boot or by anybody"
 }
 
 func planForce(p engine.Planning, a forceArgs, s forceState) (engine.Planned, forceResults) {
@@ -307,79 +206,6 @@ func complaints(ctx context.Context, r conn.Reader, unit string, begun time.Time
 		lines = append(lines, e.Message)
 	}
 	return fmt.Errorf("its last words: %s", strings.Join(lines, "; "))
-}
-
-func settleForce(ctx context.Context, l engine.Look, a forceArgs, before forceState) (engine.Settlement, forceResults, error) {
-	r := forceResults{MemberID: before.Data.MemberID, ClusterID: before.Data.ClusterID, Index: before.Data.Index}
-	var now forceState
-	err := engine.Poll(ctx, time.Second, func(ctx context.Context) (bool, error) {
-		f, u := forceOf(ctx, l.Host, a.Unit)
-		if u.ActiveState == "" {
-			return false, errors.New(f.Why)
-		}
-		now = forceState{Active: u.ActiveState, Invocation: u.InvocationID, Data: before.Data, Force: f}
-		if now.Active == "inactive" || now.Active == "failed" {
-			return true, nil
-		}
-		if err := now.see(ctx, l, a); err != nil {
-			return false, err
-		}
-		return now.Alone || len(now.Others) > 0 && (now.Active == "active" || f == (force{})), nil
-	})
-	if now.Active == "" {
-		return "", r, err
-	}
-	r.InvocationID = now.Invocation
-	switch {
-	case now.Alone:
-		return engine.Done, r, nil
-	case now.Active != "inactive" && now.Active != "failed":
-		switch {
-		case len(now.Others) > 0 && now.Force == (force{}):
-			return engine.NotDone, r, nil // the host was booted, and what forces a new cluster is gone
-		case len(now.Others) > 0:
-			return engine.Conflict, r, nil // it runs, and others have come in
-		}
-		return "", r, fmt.Errorf("%s is %s and does not say that it is alone: %w", a.Unit, now.Active, err)
-	case now.Invocation == before.Invocation:
-		return engine.NotDone, r, nil
-	}
-	return engine.Partial, r, nil // it has been started and is down again
-}
-
-// verifyForce waits until a quorum of the member itself agrees that it is the
-// only one, and holds its log against what it was before.
-func verifyForce(ctx context.Context, l engine.Look, a forceArgs, r forceResults) error {
-	acc, err := newAccess(l, a.Reach)
-	if err != nil {
-		return err
-	}
-	before, err := lookAtData(ctx, l.Host, a.DataDir)
-	if err != nil {
-		return err
-	}
-	return engine.Poll(ctx, pollMost, func(ctx context.Context) (bool, error) {
-		u, err := l.Host.Unit(ctx, a.Unit)
-		if err != nil {
-			return false, err
-		}
-		if u.ActiveState == "inactive" || u.ActiveState == "failed" {
-			return false, fmt.Errorf("%s is %s: %w", a.Unit, u.ActiveState, engine.ErrStop)
-		}
-		list, err := acc.list(ctx)
-		switch {
-		case err != nil:
-			return false, err
-		case list.ClusterID != r.ClusterID || before.MemberID != r.MemberID:
-			return false, fmt.Errorf("this is member %s of cluster %s, and it was member %s of %s: it has begun another cluster: %w",
-				before.MemberID, list.ClusterID, r.MemberID, r.ClusterID, engine.ErrStop)
-		case len(list.Members) != 1 || list.member(r.MemberID) == nil:
-			return false, fmt.Errorf("the cluster has %s instead of one: %s", count(len(list.Members), "member"), strings.Join(labels(list.world(l.Cluster).Members), ", "))
-		case !list.Linear:
-			return false, errors.New("it does not serve reads yet")
-		}
-		return true, nil
-	})
 }
 
 func advanceForce(host, _ string, a forceArgs, r forceResults, w *world.World) {

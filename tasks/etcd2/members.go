@@ -27,8 +27,9 @@ type membersResults struct {
 
 func members() *engine.Type {
 	return engine.Define(engine.Spec[membersArgs, listing, membersResults]{
-		Name:      "etcd2_members",
-		Doc:       "Reads the member list over API 2: what a quorum agrees on or, where there is none, what one member remembers.",
+		Name: "etcd2_members",
+		Doc: "Reads the member list over API 2: what a quorum agrees on or, where there is none, what one member remembers. " +
+			"A member that waits for a quorum serves no clients; then its peer port is asked.",
 		Effect:    engine.Read,
 		Where:     engine.Controller,
 		Retryable: true,
@@ -39,10 +40,11 @@ func members() *engine.Type {
 				return listing{}, err
 			}
 			list, err := acc.list(ctx)
-			if err == nil {
-				acc.learners(ctx, &list)
+			if err != nil {
+				return acc.byPeers(ctx, err)
 			}
-			return list, err
+			acc.learners(ctx, &list)
+			return list, nil
 		},
 		Report: func(_ membersArgs, s listing) membersResults { return s.told() },
 		Plan: func(p engine.Planning, _ membersArgs, s listing) (engine.Planned, membersResults) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +37,7 @@ const surveys = 3
 
 // seen is what a survey found beside the cluster itself.
 type seen struct {
-	sights  map[string]sight // by member ID
-	byPeers bool             // no client port is served
+	sights map[string]sight // by member ID
 }
 
 func (a *access) survey(ctx context.Context) (world.Cluster, seen) {
@@ -118,12 +118,35 @@ func (a *access) surveyOnce(outer context.Context) (world.Cluster, seen) {
 	return c, s
 }
 
-// surveyPeers asks the peer ports of the inventory's hosts: they answer also
-// where a member waits for a quorum before it serves clients. Nobody is healthy
-// then. silent is why no client port answered.
+// surveyPeers is the survey where no client port answers, silent being why.
+// Nobody is healthy then.
 func (a *access) surveyPeers(ctx context.Context, silent error) (world.Cluster, seen) {
+	l, err := a.byPeers(ctx, silent)
+	if err != nil {
+		return world.Cluster{Why: err.Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, seen{}
+	}
+	c := l.world(a.look.Cluster)
+	if want := canonical(a.look.Cluster.ID); want != "" && want != c.ID {
+		c.Known, c.Why = false, fmt.Sprintf("the inventory expects cluster %s, and %s belongs to %s", want, l.Endpoint, c.ID)
+		return c, seen{}
+	}
+	for i := range c.Members {
+		c.Members[i].Health, c.Members[i].Why = world.Unhealthy, "serves no clients"
+	}
+	return c, seen{}
+}
+
+// byPeers asks the peer ports of the inventory's hosts for the member list: they
+// answer also where a member waits for a quorum before it serves clients. Those
+// that share an address with an endpoint come first. silent is the error where
+// none answers.
+func (a *access) byPeers(ctx context.Context, silent error) (listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
+	meant := map[string]bool{}
+	for _, e := range a.endpoints {
+		meant[hostOf(e)] = true
+	}
 	var urls []string
 	for _, us := range a.look.Cluster.PeerURLs {
 		urls = append(urls, us...)
@@ -140,22 +163,28 @@ func (a *access) surveyPeers(ctx context.Context, silent error) (world.Cluster, 
 	}
 	var best *listing
 	for range urls {
-		if l := <-lists; l != nil && (best == nil || l.Endpoint < best.Endpoint) {
+		l := <-lists
+		if l == nil {
+			continue
+		}
+		if best == nil || meant[hostOf(l.Endpoint)] && !meant[hostOf(best.Endpoint)] ||
+			meant[hostOf(l.Endpoint)] == meant[hostOf(best.Endpoint)] && l.Endpoint < best.Endpoint {
 			best = l
 		}
 	}
 	if best == nil {
-		return world.Cluster{Why: silent.Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, seen{}
+		return listing{}, silent
 	}
-	c := best.world(a.look.Cluster)
-	if want := canonical(a.look.Cluster.ID); want != "" && want != c.ID {
-		c.Known, c.Why = false, fmt.Sprintf("the inventory expects cluster %s, and %s belongs to %s", want, best.Endpoint, c.ID)
-		return c, seen{}
+	return *best, nil
+}
+
+// hostOf is the host of a URL, without its port; "" if it is none.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
 	}
-	for i := range c.Members {
-		c.Members[i].Health, c.Members[i].Why = world.Unhealthy, "serves no clients"
-	}
-	return c, seen{byPeers: true}
+	return u.Hostname()
 }
 
 // byPeer is the member list as a peer port gives it.
