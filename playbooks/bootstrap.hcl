@@ -168,6 +168,7 @@ phase "survey" {
     on_each = cluster.members
     member  = target.member
     peers   = flatten(cluster.members[*].member.peer_urls)
+    domain  = var.srv_domain
 
     postcondition {
       condition     = self.ok

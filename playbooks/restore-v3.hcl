@@ -153,6 +153,18 @@ phase "evidence" {
     error_message = "${cluster.data_dir} is a mount point, which cannot be renamed, on ${join(", ", [for name, d in task.data : name if d.mount])}. Mount the file system one level up, and make the data directory a directory on it."
   }
 
+  # With https, a bad certificate would be noticed only by peers that refuse the member, in their logs.
+  task "etcd_certificates" "certificates" {
+    on_each  = local.hosts
+    parallel = length(local.hosts)
+    member   = target.member
+  }
+
+  task "assert" "certificates_fit" {
+    condition     = alltrue([for name, r in task.certificates : r.ok])
+    error_message = "With their certificates hosts cannot run the restored cluster: ${join("; ", flatten([for name, r in task.certificates : [for p in r.problems : "${name}: ${p}"]]))}."
+  }
+
   task "etcd_snapshot_status" "offered_here" {
     when            = var.snapshot != null && var.snapshot_on == null
     path            = coalesce(var.snapshot, local.file)
