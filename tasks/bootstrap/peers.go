@@ -37,6 +37,8 @@ func peers() *engine.Type {
 			switch {
 			case !p.Observed:
 				return engine.Planned{Summary: "told during the run: who answers at the peer URLs"}, PeersResults{}
+			case len(a.URLs) == 0:
+				return engine.Planned{Summary: "there is no other host to ask"}, PeersResults(s)
 			case len(s.Answering) == 0:
 				return engine.Planned{Summary: fmt.Sprintf("nobody answers at %d peer URLs", len(a.URLs))}, PeersResults(s)
 			}
