@@ -310,6 +310,14 @@ func TestResolveExample(t *testing.T) {
 	if len(found) > 0 {
 		t.Fatal(written(found, p.Sources()))
 	}
+	for file, src := range p.Sources() {
+		if !strings.HasSuffix(file, ".hcl") {
+			continue
+		}
+		if laid, found := hcl.Format(file, src); len(found) > 0 || string(laid) != string(src) {
+			t.Errorf("fmt changes %s: %v\n%s", file, found, laid)
+		}
+	}
 	text, dir, found := p.Resolve()
 	if dir != "../playbooks" || len(found) > 0 {
 		t.Errorf("got folder %s, %v, want ../playbooks", dir, found)
