@@ -271,7 +271,7 @@ func TestWhatComesAlong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "backup.db")
 	save1 := func(user, password string) (Record, error) {
 		q := saveRequest{Source: source{Endpoint: s.client, Username: user, Password: password}, Path: path, Run: "run"}
-		return save(within(t, 30*time.Second), "", q, dialer, func(int64, int64) {})
+		return save(within(t, 30*time.Second), "", q, dialer, func(int64, int64) {}, pages)
 	}
 	for user, password := range map[string]string{"": "", "guest": "guest", "root": "wrong"} {
 		_, err := save1(user, password)

@@ -159,13 +159,15 @@ func inspect(ctx context.Context, root onhost.Root, path string, unhashed bool) 
 	if hashed && !bytes.Equal(pages, said) {
 		return Contents{}, refuse(codeHash, "%s is damaged: its content has sha256 %x, and it ends with %x", path, pages, said)
 	}
-	c := Contents{Size: info.Size(), SHA256: hex.EncodeToString(whole), Sum: hex.EncodeToString(said), Alarms: []string{}}
-	return c, c.read(root.Path(path), path)
+	c := Contents{Size: info.Size(), SHA256: hex.EncodeToString(whole), Sum: hex.EncodeToString(said)}
+	err = c.read(root.Path(path), path)
+	return c, err
 }
 
 // read fills in what the database in file, called path, says. All its pages are
 // checked on the way.
 func (c *Contents) read(file, path string) error {
+	c.Alarms = []string{}
 	db, err := bbolt.Open(file, 0o400, &bbolt.Options{ReadOnly: true})
 	if err != nil {
 		return refuse(codeCorrupt, "%s is damaged: %v", path, err)

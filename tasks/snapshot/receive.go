@@ -62,14 +62,38 @@ func saveHere(ctx context.Context, root onhost.Root, q saveRequest) (Record, err
 			}
 		}
 		return conn, err
-	}, func(int64, int64) {})
+	}, func(int64, int64) {}, pages)
+}
+
+// pagesRequest is what the verb snapshot-pages is asked: what is in the database
+// in File, to be called Path. Its checksum is known to be right.
+type pagesRequest struct {
+	File string `json:"file"`
+	Path string `json:"path"`
+}
+
+// pages reads a database, all of it. A member whose own database is damaged sends
+// one whose checksum is right, and reading that may end this process.
+func pages(_ context.Context, q pagesRequest) (c Contents, err error) {
+	err = c.read(q.File, q.Path)
+	return c, err
+}
+
+func pagesOf(ctx context.Context, _ onhost.Root, q pagesRequest) (Contents, error) {
+	return pages(ctx, q)
+}
+
+// pagesApart reads it in a process of its own.
+func pagesApart(ctx context.Context, q pagesRequest) (c Contents, err error) {
+	err = onhost.Here(ctx, "snapshot-pages", q, &c)
+	return c, damaged(q.Path, err)
 }
 
 // save streams a snapshot of one member into a file. Nothing is at q.Path before
 // the file is whole, compared with its checksum, looked at page by page, and on
 // disk; and then its record is beside it.
 func save(ctx context.Context, root onhost.Root, q saveRequest, dial func(ctx context.Context, addr string) (net.Conn, error),
-	progress func(done, total int64),
+	progress func(done, total int64), look func(context.Context, pagesRequest) (Contents, error),
 ) (r Record, err error) {
 	c, err := q.Source.open(ctx, dial)
 	if err != nil {
@@ -94,9 +118,11 @@ func save(ctx context.Context, root onhost.Root, q saveRequest, dial func(ctx co
 	if r.Contents, err = receive(ctx, c, part, progress); err != nil {
 		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
 	}
-	if err := r.read(part, q.Path); err != nil {
+	got := r.Contents
+	if r.Contents, err = look(ctx, pagesRequest{File: part, Path: q.Path}); err != nil {
 		return r, err
 	}
+	r.Size, r.SHA256, r.Sum = got.Size, got.SHA256, got.Sum
 	return r, r.install(part, final)
 }
 
@@ -140,7 +166,7 @@ func receive(ctx context.Context, c *clientv3.Client, path string, progress func
 		progress(got.Size, got.Size+int64(m.GetRemainingBytes()))
 	}
 	whole, pages, said := sum.end()
-	got.SHA256, got.Sum, got.Alarms = hex.EncodeToString(whole), hex.EncodeToString(said), []string{}
+	got.SHA256, got.Sum = hex.EncodeToString(whole), hex.EncodeToString(said)
 	if got.Size%sector != sumSize || !bytes.Equal(pages, said) {
 		return got, refuse(codeHash, "what came is not what was sent: %d bytes with sha256 %x, and the checksum at their end is %x", got.Size, pages, said)
 	}

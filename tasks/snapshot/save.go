@@ -163,7 +163,7 @@ func applySave(ctx context.Context, h engine.Hands, a saveArgs, s saveState) (sa
 	q := saveRequest{Source: from, Path: a.Path, Run: h.RunID}
 	if h.Host == nil {
 		h.Say("saving a snapshot of %s", a.Endpoint)
-		r, err := save(ctx, "", q, h.Dial, h.Progress)
+		r, err := save(ctx, "", q, h.Dial, h.Progress, pagesApart)
 		return r.results(), engine.Definite(err) // what had come of it is removed
 	}
 	t, err := onhost.Find(ctx, h.Host)

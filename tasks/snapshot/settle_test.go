@@ -211,7 +211,7 @@ func TestSaveCut(t *testing.T) {
 		_, err := save(within(t, 30*time.Second), "", q, func(ctx context.Context, addr string) (net.Conn, error) {
 			c, err := dialer(ctx, addr)
 			return &leaky{c, &left}, err
-		}, func(int64, int64) {})
+		}, func(int64, int64) {}, pages)
 		_, lerr := os.Lstat(q.Path)
 		if err == nil {
 			if lerr != nil {
@@ -226,7 +226,7 @@ func TestSaveCut(t *testing.T) {
 			t.Fatalf("cut after %d bytes: it leaves %v, %v", limit, files, err)
 		}
 	}
-	refusedAgain, err := save(within(t, 30*time.Second), "", q, dialer, func(int64, int64) {})
+	refusedAgain, err := save(within(t, 30*time.Second), "", q, dialer, func(int64, int64) {}, pages)
 	if err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("saved over what was there: %+v, %v", refusedAgain, err)
 	}

@@ -29,6 +29,7 @@ func Types() []*engine.Type {
 func Verbs() []onhost.Verb {
 	return []onhost.Verb{
 		onhost.Define("snapshot-save", saveHere),
+		onhost.Define("snapshot-pages", pagesOf),
 		onhost.Define("snapshot-status", statusOf),
 		onhost.Define("snapshot-restore", restore),
 		onhost.Define("snapshot-trial", try),

@@ -41,7 +41,7 @@ func TestSaveTLS(t *testing.T) {
 			from, err := sourceOf(engine.Look{Cluster: engine.Cluster{TLS: c.files}}, s.client)
 			if err == nil {
 				q := saveRequest{Source: from, Path: filepath.Join(t.TempDir(), "backup.db"), Run: "run"}
-				_, err = save(within(t, time.Minute), "", q, dialer, func(int64, int64) {})
+				_, err = save(within(t, time.Minute), "", q, dialer, func(int64, int64) {}, pages)
 			}
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q in it", err, c.want)

@@ -98,7 +98,7 @@ func TestVersions(t *testing.T) {
 			path := filepath.Join(dir, "backup.db")
 			q := saveRequest{Source: source{Endpoint: s.client}, Path: path, Run: "run"}
 			var seen int64
-			r, err := save(within(t, time.Minute), "", q, dialer, func(done, _ int64) { seen = done })
+			r, err := save(within(t, time.Minute), "", q, dialer, func(done, _ int64) { seen = done }, pages)
 			if err != nil {
 				t.Fatal(err)
 			}
