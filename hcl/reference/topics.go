@@ -233,6 +233,9 @@ func sample(a engine.Arg) string {
 	if a.Type.Equals(eval.HostMemberType) {
 		return `host["demo-etcd-1"].member`
 	}
+	if a.Type.IsListType() {
+		return "[]"
+	}
 	return "{}"
 }
 
