@@ -76,6 +76,18 @@ phase "survey" {
     error_message = "${var.new.name} is a member already (found by its peer URL)."
   }
 
+  # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
+  task "stat" "above_data" {
+    when = cluster.layout == "debian"
+    on   = var.new
+    path = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+
+    postcondition {
+      condition     = self.owner != "etcd"
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${var.new.name}: chown root: DIR && chmod 0755 DIR."
+    }
+  }
+
   task "stat" "old_data" {
     on   = var.new
     path = "${cluster.data_dir}/member"

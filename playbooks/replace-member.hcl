@@ -86,6 +86,18 @@ phase "survey" {
     error_message = "The other healthy members are no majority of ${task.before.count} (Q1), so no member can be replaced: the quorum is lost. Bring members back, or restore from a snapshot."
   }
 
+  # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
+  task "stat" "above_data" {
+    when = cluster.layout == "debian"
+    on   = local.target
+    path = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+
+    postcondition {
+      condition     = self.owner != "etcd"
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${local.target.name}: chown root: DIR && chmod 0755 DIR."
+    }
+  }
+
   # This is also the proof, before anything is changed, that the new member's host answers.
   task "stat" "data" {
     on   = local.target
