@@ -209,9 +209,6 @@ func example(t *engine.Type) string {
 
 func sample(a engine.Arg) string {
 	one := sampleString(a)
-	if a.Type.Equals(eval.HostType.AttributeType("member")) {
-		return `host["demo-etcd-1"].member`
-	}
 	switch eval.TypeText(a.Type) {
 	case "number":
 		return "1"
