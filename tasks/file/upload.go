@@ -262,8 +262,8 @@ func verifyUpload(ctx context.Context, l engine.Look, a uploadArgs, r uploadResu
 	return err
 }
 
-func advanceUpload(host, _ string, a uploadArgs, r uploadResults, w *world.World) {
-	if r.Changed {
+func advanceUpload(host, _ string, a uploadArgs, _ uploadResults, w *world.World) {
+	if a.Path != "" { // in a plan it may be known during the run only
 		w.Host(host).Write(a.Path, nil)
 	}
 }
