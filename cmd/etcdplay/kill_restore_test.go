@@ -84,12 +84,12 @@ func TestKillMatrixRestore(t *testing.T) {
 	}
 	chosen := choose(len(names))
 	if os.Getenv("ETCDPLAY_KILLS") == "" {
-		chosen = []int{chosen[0], chosen[len(chosen)/3], chosen[len(chosen)/2], chosen[len(chosen)*3/4]}
+		chosen = []int{chosen[0], chosen[len(chosen)/2], chosen[len(chosen)*3/4]}
 	}
 	t.Logf("%d points, of which %d now: %v", len(names), len(chosen), chosen)
 	next := make(chan int)
 	var lanes sync.WaitGroup
-	for lane := range min(3, len(chosen)/4+1) {
+	for lane := range min(3, len(chosen)/2+1) {
 		r := first
 		if lane > 0 {
 			r = newRestoring(t, exe)
