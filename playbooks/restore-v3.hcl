@@ -302,9 +302,11 @@ phase "replace" {
 phase "start" {
   description = "Configure and start all restored members side by side."
 
+  # Flags in a drop-in, or in Debian's layout variables in a file; never both.
   task "systemd_dropin" "config" {
     on_each  = local.restored
     parallel = length(local.restored)
+    when     = cluster.layout == "etcd-member"
     unit     = cluster.unit
     name     = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
@@ -314,6 +316,27 @@ phase "start" {
       initial_cluster_state = "existing"
       token                 = local.token
     })
+  }
+
+  task "file" "variables" {
+    on_each  = local.restored
+    parallel = length(local.restored)
+    when     = cluster.layout == "debian"
+    path     = cluster.env_file
+    content = templatefile("templates/etcd.default.tmpl", {
+      name                  = target.member.name
+      member                = var.quarantine ? merge(target.member, { client_urls = ["${cluster.scheme}://${target.address}:${var.quarantine_port}"], listen_client_urls = ["${cluster.scheme}://${target.address}:${var.quarantine_port}"] }) : target.member
+      data_dir              = cluster.data_dir
+      initial_cluster       = local.initial_cluster
+      initial_cluster_state = "existing"
+      token                 = local.token
+    })
+  }
+
+  task "etcd_flags" "flags" {
+    on_each  = local.restored
+    parallel = length(local.restored)
+    unit     = cluster.unit
   }
 
   task "systemd_unit" "release_restored" {
@@ -388,11 +411,27 @@ phase "open" {
 
   task "systemd_dropin" "open" {
     on_each = local.restored
+    when    = cluster.layout == "etcd-member"
     unit    = cluster.unit
     name    = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
       name                  = target.member.name
       member                = target.member
+      initial_cluster       = local.initial_cluster
+      initial_cluster_state = "existing"
+      token                 = local.token
+    })
+  }
+
+  task "file" "open_variables" {
+    on_each  = local.restored
+    parallel = length(local.restored)
+    when     = cluster.layout == "debian"
+    path     = cluster.env_file
+    content = templatefile("templates/etcd.default.tmpl", {
+      name                  = target.member.name
+      member                = target.member
+      data_dir              = cluster.data_dir
       initial_cluster       = local.initial_cluster
       initial_cluster_state = "existing"
       token                 = local.token
