@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between a connection and its server, and cuts it at an exact byte.
@@ -20,6 +21,8 @@ type proxy struct {
 	cutDown int64
 	cuts    int
 	frozen  map[net.Conn]bool
+	delay   time.Duration // what passes is held for so long
+	rate    int           // bytes a second in each direction; 0 means as fast as it comes
 }
 
 func startProxy(t testing.TB, target string) *proxy {
@@ -90,7 +93,12 @@ func (p *proxy) pass(to, from net.Conn, passed, limit *int64) {
 			p.cuts++
 		}
 		*passed += int64(n)
+		hold := p.delay
+		if p.rate > 0 {
+			hold += time.Duration(n) * time.Second / time.Duration(p.rate)
+		}
 		p.mu.Unlock()
+		time.Sleep(hold)
 		_, werr := to.Write(buf[:n])
 		if cut {
 			p.cut()
@@ -126,6 +134,13 @@ func (p *proxy) cut() {
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	}
+}
+
+// slow makes a bad line of it.
+func (p *proxy) slow(delay time.Duration, rate int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay, p.rate = delay, rate
 }
 
 // freeze lets nothing pass any more on the connections there are, as when a
