@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,15 +39,20 @@ type server struct {
 	etcd              *embed.Etcd
 }
 
+// freeURL is an address that nobody else has: one of its own, since connections
+// to an address go out from it too, and would take ports away that are free now.
 func freeURL(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.5.1:0")
+	n := given.Add(1)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.5.%d.%d:0", 1+n/250%250, 1+n%250))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	return "http://" + l.Addr().String()
 }
+
+var given atomic.Int64
 
 // start starts etcd as member m1 on dir, with what change makes of its settings.
 func start(t testing.TB, dir string, change func(*embed.Config)) *server {

@@ -15,23 +15,16 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-)
 
-// skip says why a test is not run, and fails it where skips are forbidden.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("ETCDPLAY_NOSKIP") == "1" {
-		t.Fatal("not run: " + why)
-	}
-	t.Skip(why)
-}
+	"github.com/etcdplay/etcdplay/engine/conn/conntest"
+)
 
 // genuine is the folder of the programs of one version of etcd.
 func genuine(t *testing.T, version string) string {
 	t.Helper()
 	dir := filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), version)
 	if _, err := os.Stat(filepath.Join(dir, "etcd")); os.Getenv("ETCDPLAY_ETCDS") == "" || err != nil {
-		skip(t, "needs etcd "+version+": make etcds")
+		conntest.Skip(t, "needs etcd "+version+": make etcds")
 	}
 	return dir
 }
