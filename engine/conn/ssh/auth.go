@@ -25,6 +25,8 @@ const maxKeys = 6
 type Shared struct {
 	mu       sync.Mutex
 	pins     map[string][]byte // marshalled host key by host:port
+	seen     []HostKey         // in the order in which they were pinned
+	expected map[string]string // key as in HostKey by host:port, of an earlier process
 	keyrings map[string]*keyring
 	keys     map[string]ssh.Signer // decrypted, by file
 	accepted acceptedKeys

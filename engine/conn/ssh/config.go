@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,6 +114,12 @@ func (c Config) normal() (Config, error) {
 		c.Shared = new(Shared)
 	}
 	return c, nil
+}
+
+// addr is the host:port that is written, which ssh's own configuration may make
+// another one of.
+func (c *Config) addr() string {
+	return net.JoinHostPort(c.Address, strconv.Itoa(cmp.Or(c.Port, 22)))
 }
 
 func contains(list []string, s string) bool {

@@ -149,8 +149,8 @@ func TestPinned(t *testing.T) {
 	if err != nil || !strings.Contains(string(accepted), fmt.Sprintf("[127.0.0.1]:%d ssh-ed25519 ", p.port)) {
 		t.Errorf("accepted keys: got %q, %v", accepted, err)
 	}
-	if got := c.Shared.Fingerprints()[fmt.Sprintf("127.0.0.1:%d", p.port)]; !strings.HasPrefix(got, "SHA256:") {
-		t.Errorf("fingerprint: got %q", got)
+	if got := c.Shared.HostKeys(0); len(got) != 1 || got[0].Addr != h.Addr() || !strings.HasPrefix(got[0].Key, "ssh-ed25519 SHA256:") {
+		t.Errorf("host keys: got %q", got)
 	}
 	p.mu.Lock()
 	p.target = second.addr
@@ -170,6 +170,50 @@ func TestPinned(t *testing.T) {
 	again.HostKeyPolicy = "strict"
 	if err := open(t, again).Connect(t.Context()); !errors.Is(err, conn.ErrRefused) {
 		t.Errorf("the same, strict: got %v, want it refused", err)
+	}
+}
+
+// TestExpected holds a host to the key that an earlier process saw, also where
+// known_hosts says another by now, or more.
+func TestExpected(t *testing.T) {
+	for _, transport := range []string{"native", "openssh"} {
+		t.Run(transport, func(t *testing.T) {
+			s := startServer(t)
+			c := s.config()
+			c.Transport, c.Shared = transport, new(ssh.Shared)
+			if transport == "openssh" {
+				program(t, "ssh")
+			}
+			for _, kind := range keyTypes {
+				known := filepath.Join(t.TempDir(), "known_hosts")
+				write(t, known, fmt.Sprintf("[127.0.0.1]:%d %s\n", s.port, publicKey(t, filepath.Join(s.dir, "host_"+kind))))
+				first := c
+				first.KnownHosts, first.Shared = []string{known}, new(ssh.Shared)
+				h := open(t, first)
+				if err := h.Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				seen := first.Shared.HostKeys(0)
+				if len(seen) != 1 || seen[0].Addr != h.Addr() || len(first.Shared.HostKeys(1)) != 0 {
+					t.Fatalf("host keys: got %v, want one of %s", seen, h.Addr())
+				}
+				c.Shared = new(ssh.Shared)
+				c.Shared.Expect(seen)
+				if err := open(t, c).Connect(t.Context()); err != nil {
+					t.Errorf("the %s key was seen, and known_hosts has all: %v", kind, err)
+				}
+				c.Shared = new(ssh.Shared)
+				c.Shared.Expect([]ssh.HostKey{{Addr: h.Addr(), Key: "ssh-ed25519 SHA256:another"}})
+				var refusal *ssh.HostKeyError
+				err := open(t, c).Connect(t.Context())
+				if !errors.As(err, &refusal) || refusal.Reason != "changed" || !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "the record of this run (ssh-ed25519 SHA256:another)") {
+					t.Errorf("another key was seen: got %v, want it refused", err)
+				}
+				if got := c.Shared.HostKeys(0); len(got) != 0 {
+					t.Errorf("another key was seen: %v is noted", got)
+				}
+			}
+		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,10 @@ func (o *openSSH) args(more ...string) []string {
 	}
 	for _, file := range c.IdentityFiles {
 		args = append(args, "-i", expand(file))
+	}
+	all := slices.Concat(certAlgorithms, plainAlgorithms)
+	if narrow := c.Shared.narrowed(all, c.addr()); len(narrow) < len(all) {
+		args = append(args, "-o", "HostKeyAlgorithms="+strings.Join(narrow, ","))
 	}
 	if c.ProxyJump != "" {
 		args = append(args, "-J", c.ProxyJump)
@@ -126,6 +131,10 @@ func (o *openSSH) await(ctx context.Context) error {
 	limit := time.After(o.config.ConnectTimeout + 5*time.Second)
 	for {
 		if _, err := os.Stat(filepath.Join(o.dir, "master")); err == nil {
+			if err := o.shown(); err != nil {
+				o.stop()
+				return err
+			}
 			return nil
 		}
 		select {
@@ -141,6 +150,21 @@ func (o *openSSH) await(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// shown notes the host's key, which ssh has accepted, and refuses it where an
+// earlier process of the run saw another.
+func (o *openSSH) shown() error {
+	keys := saidKey.FindAllStringSubmatch(o.said.String(), -1)
+	if len(keys) == 0 {
+		return nil
+	}
+	addr, last := o.config.addr(), keys[len(keys)-1]
+	if err := o.config.Shared.unexpected(addr, last[1], last[2]); err != nil {
+		return err
+	}
+	o.config.Shared.met(addr, last[1], last[2])
+	return nil
 }
 
 func (o *openSSH) start(ctx context.Context, line string) (*stream, error) {

@@ -27,6 +27,7 @@ const maxShells = 6
 // called by many goroutines.
 type Host struct {
 	config    Config
+	addr      string // host:port by which its key is known
 	transport transport
 	password  atomic.Bool   // sudo is known to ask for one
 	prints    atomic.Bool   // the host's shell is known to print by itself
@@ -62,11 +63,12 @@ func Open(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", c.Name, err)
 	}
-	h := &Host{config: c, slots: make(chan struct{}, maxShells)}
+	h := &Host{config: c, addr: c.addr(), slots: make(chan struct{}, maxShells)}
 	h.epoch.Store(c.Epoch)
 	if c.Transport == "openssh" {
 		h.transport = newOpenSSH(c)
 	} else {
+		h.addr = hops[len(hops)-1].addr()
 		h.transport = newNative(c, hops)
 	}
 	return h, nil
@@ -94,6 +96,9 @@ func (h *Host) Connect(ctx context.Context) error {
 
 // Name is the host's name in the inventory.
 func (h *Host) Name() string { return h.config.Name }
+
+// Addr is the host:port by which the host's key is known.
+func (h *Host) Addr() string { return h.addr }
 
 // Dial connects to an address as seen from the host.
 func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
