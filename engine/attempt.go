@@ -192,8 +192,8 @@ func (x *taskRun) change(ctx context.Context, host conn.Host, look Look) (cty.Va
 			return cty.NilVal, err
 		}
 	}
-	verdict, budget := x.guard(state)
-	if err := verdict.Err(); err != nil {
+	verdict, budget, err := x.allowed(ctx, state)
+	if err != nil {
 		return cty.NilVal, err
 	}
 	if err := x.intend(state, verdict, budget); err != nil {
@@ -228,12 +228,6 @@ func (x *taskRun) planning(state State) (Planned, cty.Value) {
 	return x.t.Type.Plan(Planning{
 		World: x.world, Host: x.host, Cluster: x.runWalk.program.Cluster, RunID: x.env.Identity.ID, Address: x.address,
 	}, x.plain, state)
-}
-
-func (x *taskRun) guard(state State) (world.Verdict, world.Budget) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.t.Type.Guard(x.host, x.plain, state, x.world), x.world.Cluster.Budget()
 }
 
 // intend puts on disk what is about to be done, with all that is needed to find

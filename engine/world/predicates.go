@@ -425,10 +425,16 @@ func (c *Cluster) leading(m Member) *Check {
 	return &Check{ID: "Q18", Holds: true, Text: m.Label() + " is the leader: writes pause until another one is elected"}
 }
 
+// notHealthyVoters is the labels of voters that are not healthy, each with the
+// reason where one is known.
 func (c *Cluster) notHealthyVoters() []string {
 	var labels []string
 	for _, m := range c.Members {
-		if !m.Learner && m.Health != Healthy {
+		switch {
+		case m.Learner || m.Health == Healthy:
+		case m.Why != "":
+			labels = append(labels, m.Label()+" ("+m.Why+")")
+		default:
 			labels = append(labels, m.Label())
 		}
 	}
