@@ -89,7 +89,7 @@ func observeHealth(ctx context.Context, l engine.Look, a HealthArgs) (surveyed, 
 	if err != nil {
 		return surveyed{}, err
 	}
-	s := surveyed{Cluster: acc.survey(ctx)}
+	s := surveyed{Cluster: acc.surveyUpTo(ctx, 2)}
 	if !s.Cluster.Known {
 		return surveyed{}, errors.New(s.Cluster.Why)
 	}

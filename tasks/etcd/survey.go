@@ -36,11 +36,16 @@ func Survey(ctx context.Context, l engine.Look, endpoints []string) world.Cluste
 // second or two.
 const surveys = 3
 
-func (a *access) survey(ctx context.Context) world.Cluster {
+func (a *access) survey(ctx context.Context) world.Cluster { return a.surveyUpTo(ctx, 1) }
+
+// surveyUpTo surveys up to so many times where a voter was late with its answer, so
+// that one that was busy with its disk for a moment is not called unhealthy.
+func (a *access) surveyUpTo(ctx context.Context, patient int) world.Cluster {
 	for try := 1; ; try++ {
-		c, hopeful := a.surveyOnce(ctx)
+		c, hopeful, late := a.surveyOnce(ctx)
 		b := c.Budget()
-		if c.Known && b.Healthy >= b.Quorum || !hopeful || try == surveys || ctx.Err() != nil {
+		enough := c.Known && b.Healthy >= b.Quorum && (!late || try >= patient)
+		if enough || !hopeful || try == surveys || ctx.Err() != nil {
 			return c
 		}
 	}
@@ -55,8 +60,9 @@ type found struct {
 }
 
 // surveyOnce looks once. It is hopeful if as many voters as make a quorum
-// answered, or were silent and did not refuse.
-func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful bool) {
+// answered, or were silent and did not refuse. late means that a voter was silent,
+// or had no linearizable read to give in time.
+func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful, late bool) {
 	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
 	var (
@@ -100,7 +106,7 @@ func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful bool)
 	}
 	wg.Wait()
 	if best == nil {
-		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, false
+		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, false, false
 	}
 	list := listingFrom(*best)
 	for id, endpoint := range sighted {
@@ -112,16 +118,17 @@ func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful bool)
 	c = list.world(a.look.Cluster)
 	if c.Why = a.wrong(ids); c.Why != "" {
 		c.Known = false
-		return c, false
+		return c, false, false
 	}
 	fill(&c, states)
 	perhaps := 0
 	for _, m := range c.Members {
 		if f := states[m.ID]; f != nil && !m.Learner && (f.status != nil || f.mute) {
 			perhaps++
+			late = late || f.mute || f.why != ""
 		}
 	}
-	return c, perhaps >= c.Budget().Quorum
+	return c, perhaps >= c.Budget().Quorum, late
 }
 
 // wrong says why these clusters are not the one that is meant, or "".
