@@ -22,9 +22,10 @@ type fold struct {
 	loops     map[string][]string
 	answers   map[string]answerLine
 	overrides []string
-	members   *membersLine // what the run expects; nil if nothing
-	replaced  bool         // the cluster that the run began with is no more
-	stop      *stopLine    // of the last incarnation; nil if it just ended
+	contacts  map[string]Contact // by host, or by address on the way to one
+	members   *membersLine       // what the run expects; nil if nothing
+	replaced  bool               // the cluster that the run began with is no more
+	stop      *stopLine          // of the last incarnation; nil if it just ended
 	end       *endLine
 	exposed   time.Duration
 	last      time.Time
@@ -35,6 +36,7 @@ func newFold() *fold {
 	return &fold{
 		done: map[string]doneLine{}, open: map[string]intentLine{}, phases: map[string]phaseLine{},
 		args: map[string]journal.Value{}, loops: map[string][]string{}, answers: map[string]answerLine{},
+		contacts: map[string]Contact{},
 	}
 }
 
@@ -92,6 +94,8 @@ func (f *fold) add(p json.RawMessage) error {
 		return fold1(p, func(l answerLine) { f.answers[l.Task] = l })
 	case "override":
 		return fold1(p, func(l overrideLine) { f.overrides = append(f.overrides, l.Text+" ("+l.By+")") })
+	case "contacts":
+		return fold1(p, f.met)
 	case "stop":
 		return fold1(p, func(l stopLine) { f.stop, f.exposed = &l, f.exposed+l.Exposed })
 	case "end":

@@ -40,6 +40,7 @@ type Record struct {
 	Exposed   time.Duration
 	Outputs   map[string]cty.Value // of a run that succeeded
 	Overrides []string             // what was overridden, and by whom
+	Contacts  []Contact            // the machines that were connected to, by name
 }
 
 // RecordedPlaybook is the playbook of a run.
@@ -217,7 +218,7 @@ func (f *fold) record(dir string) (*Record, error) {
 			Digest: h.Playbook.Digest, Language: h.Playbook.Language,
 		},
 		Cluster: h.Cluster, Inventory: h.Inventory, Templates: h.Templates, Changes: h.Changes, Phase: f.phase,
-		Started: h.StartedAt, Ended: f.last, Exposed: f.exposed, Overrides: f.overrides,
+		Started: h.StartedAt, Ended: f.last, Exposed: f.exposed, Overrides: f.overrides, Contacts: f.known(),
 	}
 	for _, in := range h.Inputs {
 		v, err := in.Value.Decode()

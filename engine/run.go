@@ -33,6 +33,9 @@ type Env struct {
 	// Survey reads the cluster: members, health, versions. It answers with a
 	// Cluster that is not Known rather than with an error where nobody answers.
 	Survey func(ctx context.Context, l Look, endpoints []string) world.Cluster
+	// Contacts returns what was learnt of machines since it was called last, in
+	// that order. What Host returns a connection to is among it. It may be nil.
+	Contacts func() []Contact
 	// Kept outlives the tasks; who made it closes it. Nil keeps nothing.
 	Kept *Kept
 	// Emit receives every event, one at a time, in order.

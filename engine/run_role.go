@@ -57,7 +57,11 @@ func (x *taskRun) connect(ctx context.Context) (conn.Host, error) {
 	if x.env.Host == nil {
 		return nil, fmt.Errorf("host %s: %w: no connections here", x.host, conn.ErrUnreachable)
 	}
-	return x.env.Host(ctx, x.spec)
+	h, err := x.env.Host(ctx, x.spec)
+	if merr := x.meet(); merr != nil {
+		return nil, merr
+	}
+	return h, err
 }
 
 // eyes is what the task may look with.

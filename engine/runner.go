@@ -180,6 +180,9 @@ func (r *runner) replaced() bool {
 // journal expects unless something open has to be settled first.
 func (r *runner) survey(ctx context.Context) error {
 	r.look(ctx)
+	if err := r.meet(); err != nil {
+		return err
+	}
 	if err := r.expectMembers(); err != nil {
 		return err
 	}
@@ -236,6 +239,9 @@ func (r *runner) run(ctx context.Context) Outcome {
 
 // finish records the end of the run, or that it stopped.
 func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
+	if merr := r.meet(); err == nil || errors.Is(merr, ErrState) {
+		err = merr
+	}
 	now := r.env.now()
 	exposed := r.exposure.end(now)
 	o := Outcome{RunID: r.env.Identity.ID, Exposed: r.fold.exposed + exposed, sent: r.sent}

@@ -22,6 +22,8 @@ type hosts struct {
 
 	mu      sync.Mutex
 	open    map[string]*connection // by host name
+	turns   []engine.Contact       // taken since they were last told
+	told    int                    // how many host keys were
 	takes   bool
 	refused error
 	refuse  func()
@@ -65,10 +67,14 @@ func (h *hosts) connect(ctx context.Context, spec engine.HostSpec) (conn.Host, e
 	c.ready = true
 	h.mu.Unlock()
 	if f, ok := c.host.(conn.Fencer); ok && takes && !c.ours {
-		if _, err := f.Fence(ctx); err != nil {
+		epoch, err := f.Fence(ctx)
+		if err != nil {
 			return nil, err
 		}
 		c.ours = true
+		h.mu.Lock()
+		h.turns = append(h.turns, engine.Contact{Host: spec.Name, Epoch: epoch})
+		h.mu.Unlock()
 	}
 	return c.host, nil
 }
@@ -142,6 +148,46 @@ func (h *hosts) dial(ctx context.Context, spec engine.HostSpec) (conn.Host, erro
 	}
 	return nil, fmt.Errorf("host %s: %w: there is no connection of the kind %q",
 		spec.Name, conn.ErrUnsupported, spec.Connection.Kind)
+}
+
+// Contacts is what was learnt of machines since it was called last: their host
+// keys, and the turns that were taken to change them.
+func (h *hosts) Contacts() []engine.Contact {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []engine.Contact
+	if h.login.shared != nil {
+		keys := h.login.shared.HostKeys(h.told)
+		h.told += len(keys)
+		for _, k := range keys {
+			all = append(all, engine.Contact{Host: h.nameOf(k.Addr), Address: k.Addr, Key: k.Key})
+		}
+	}
+	all = append(all, h.turns...)
+	h.turns = nil
+	return all
+}
+
+// nameOf is the host whose key is known by the address, "" if it is only on the
+// way to others.
+func (h *hosts) nameOf(addr string) string {
+	for name, c := range h.open {
+		if s, ok := c.host.(*ssh.Host); ok && s.Addr() == addr {
+			return name
+		}
+	}
+	return ""
+}
+
+// expect lets no host show another key than a run saw earlier.
+func (h *hosts) expect(contacts []engine.Contact) {
+	var keys []ssh.HostKey
+	for _, c := range contacts {
+		if c.Key != "" {
+			keys = append(keys, ssh.HostKey{Addr: c.Address, Key: c.Key})
+		}
+	}
+	h.login.shared.Expect(keys)
 }
 
 // takeOver says that from now on hosts may be changed: each is taken over

@@ -82,6 +82,7 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 		return err
 	}
 	defer op.hosts.Close()
+	op.hosts.expect(r.Contacts)
 	if a.json {
 		a.record(versionRecord())
 	}

@@ -153,6 +153,7 @@ func (a *app) environment(op *operation, id engine.Identity, q *questions) engin
 		Prepare:  op.hosts.Prepare,
 		Dial:     op.hosts.Dial,
 		Survey:   tasks.Survey,
+		Contacts: op.hosts.Contacts,
 		Kept:     &op.hosts.kept,
 		Emit:     func(engine.Event) {},
 		Ask:      q.confirm,

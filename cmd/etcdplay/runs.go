@@ -28,12 +28,14 @@ type runRecord struct {
 	Failed    string          `json:"failed_task,omitempty"`
 	Why       string          `json:"failure,omitempty"`
 	Overrides []string        `json:"overrides,omitempty"`
+	// Hosts is what the run learnt of the machines that it connected to.
+	Hosts []engine.Contact `json:"hosts,omitempty"`
 }
 
 func asRecord(r *engine.Record) runRecord {
 	rec := runRecord{
 		Run: r.Identity.ID, State: r.State, Playbook: r.Playbook.Name, Version: r.Playbook.Version, Cluster: r.Cluster,
-		User: r.Identity.User, Started: r.Started, Ended: r.Ended, Phase: r.Phase, Folder: r.Dir, Overrides: r.Overrides,
+		User: r.Identity.User, Started: r.Started, Ended: r.Ended, Phase: r.Phase, Folder: r.Dir, Overrides: r.Overrides, Hosts: r.Contacts,
 	}
 	if r.Open != nil {
 		rec.Open = r.Open.Address

@@ -52,6 +52,7 @@ func statusText(r *engine.Record) string {
 	if r.Exposed > 0 {
 		fmt.Fprintf(&b, "  exposed   the cluster could not have lost a member for %s\n", render.Span(r.Exposed))
 	}
+	b.WriteString(contactsText(r.Contacts))
 	for _, o := range r.Overrides {
 		fmt.Fprintf(&b, "  override  %s\n", o)
 	}
@@ -60,6 +61,43 @@ func statusText(r *engine.Record) string {
 		b.WriteString("\n" + next + "\n")
 	}
 	return b.String()
+}
+
+// mostContacts is how many hosts the status of a run names.
+const mostContacts = 10
+
+func contactsText(contacts []engine.Contact) string {
+	var b strings.Builder
+	label := "hosts"
+	for i, c := range contacts {
+		text := contactText(c)
+		if i == mostContacts {
+			text = fmt.Sprintf("and %d more, which --json has", len(contacts)-i)
+		}
+		fmt.Fprintf(&b, "  %-9s %s\n", label, text)
+		if label = ""; i == mostContacts {
+			break
+		}
+	}
+	return b.String()
+}
+
+// contactText is one line on a machine that the run connected to.
+func contactText(c engine.Contact) string {
+	text := c.Host
+	switch {
+	case text == "":
+		text = c.Address + ", on the way to others"
+	case c.Address != "":
+		text += " at " + c.Address
+	}
+	if c.Key != "" {
+		text += ", key " + c.Key
+	}
+	if c.Epoch > 0 {
+		text += fmt.Sprintf(", epoch %d", c.Epoch)
+	}
+	return text
 }
 
 func onHost(host string) string {
