@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,41 +22,43 @@ import (
 	"github.com/etcdplay/etcdplay/engine/conn/sandbox"
 )
 
-// The kill matrix of restore-v3. A restored cluster can be lost and restored
-// again, so each lane has one sandbox for all its points.
-
-// restoredEnding is what has to be equal after every run, however it was
-// disturbed.
-type restoredEnding struct {
-	Members  []string          // name, URLs and vote
-	Hash     map[string]uint32 // HashKV by host, at the snapshot's revision
-	Revision int64
-	Keys     int64             // all there are
-	Dropins  map[string]string // by host, without the run's ID
-	Units    map[string]string // active state by host
-	Needs    map[string]bool   // NeedDaemonReload by host
-	Kept     map[string]string // by host, where the very directory is that was the member's data
-	Files    []string          // what else lies beside the data or among the drop-ins
-}
-
-func (e restoredEnding) String() string {
-	out, err := json.MarshalIndent(e, "  ", "  ")
-	if err != nil {
-		return err.Error()
-	}
-	return "  " + string(out)
-}
+// The kill matrices of restore-v3 and recover-quorum-v3. A restored cluster can be
+// lost and restored again, so each lane has one sandbox for all its points.
 
 // restoring is one sandbox whose cluster is lost and restored again and again.
 type restoring struct {
 	m        *matrix
-	snapshot string
-	revision int64 // of the snapshot
+	args     []string // of `etcdplay run`
+	confirm  string   // what has to be typed
+	gone     string   // the host whose machine is lost with the quorum; "" for none
+	revision int64    // of the data that stays
+	last     int64    // when the quorum was lost
 }
 
-const confirmed = "--confirm=lose 2 revisions"
-
 func TestKillMatrixRestore(t *testing.T) {
+	killRestoring(t, 120, 3, 3, func(r *restoring, dir string) {
+		snapshot := filepath.Join(dir, "backup.db")
+		cfg := clientv3.Config{Endpoints: []string{r.m.clientURL("demo-etcd-1")}, Logger: zap.NewNop()}
+		if _, err := clientsnapshot.SaveWithVersion(r.m.context(), zap.NewNop(), cfg, snapshot); err != nil {
+			t.Fatal(err)
+		}
+		r.args, r.confirm = []string{"restore-v3", "--var", "snapshot=" + snapshot}, "lose 2 revisions"
+	})
+}
+
+// One machine is gone and another one's etcd is stopped, so the two that are left
+// are compared, and both restored from the better one.
+func TestKillMatrixRecoverQuorum(t *testing.T) {
+	killRestoring(t, 120, 1, 2, func(r *restoring, _ string) {
+		r.args, r.confirm = []string{"recover-quorum-v3", "--var", "lost=demo-etcd-3"}, "lose 0 revisions"
+		r.gone = "demo-etcd-3"
+	})
+}
+
+// killRestoring runs a playbook undisturbed, and then killed at each of the chosen
+// points, of which there are at least least, and the daily run takes so many. At the
+// end there are so many members. begin says of a new sandbox what is run in it.
+func killRestoring(t *testing.T, least, daily, members int, begin func(r *restoring, dir string)) {
 	if testing.Short() {
 		t.Skip("kills and resumes for minutes")
 	}
@@ -68,10 +68,10 @@ func TestKillMatrixRestore(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	first := newRestoring(t, exe)
+	first := newRestoring(t, exe, begin)
 	points := filepath.Join(dir, "points")
 	want := first.round("undisturbed", 0, []string{"ETCDPLAY_KILL_COUNT=" + points})
-	if want.Keys != 100 || len(want.Kept) != 3 || t.Failed() {
+	if want.Keys < 100 || len(want.Kept) != 3 || len(want.Members) != members || !want.Same || t.Failed() {
 		t.Fatalf("the undisturbed run ends with\n%s", want)
 	}
 	raw, err := os.ReadFile(points)
@@ -79,12 +79,12 @@ func TestKillMatrixRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	if len(names) < 120 {
-		t.Fatalf("%d points, want at least 120: %v", len(names), names)
+	if len(names) < least {
+		t.Fatalf("%d points, want at least %d: %v", len(names), least, names)
 	}
 	chosen := choose(len(names))
 	if os.Getenv("ETCDPLAY_KILLS") == "" {
-		chosen = []int{chosen[0], chosen[len(chosen)/2], chosen[len(chosen)*3/4]}
+		chosen = []int{chosen[0], chosen[len(chosen)/2], chosen[len(chosen)*3/4]}[3-daily:]
 	}
 	t.Logf("%d points, of which %d now: %v", len(names), len(chosen), chosen)
 	next := make(chan int)
@@ -92,7 +92,7 @@ func TestKillMatrixRestore(t *testing.T) {
 	for lane := range min(3, len(chosen)/2+1) {
 		r := first
 		if lane > 0 {
-			r = newRestoring(t, exe)
+			r = newRestoring(t, exe, begin)
 		}
 		lanes.Go(func() {
 			for n := range next {
@@ -101,7 +101,7 @@ func TestKillMatrixRestore(t *testing.T) {
 				got := r.round(name, n, []string{"ETCDPLAY_KILL_AT=" + strconv.Itoa(n)})
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("point %s: the end is\n%s\nwant, as undisturbed,\n%s", name, got, want)
-					r = newRestoring(t, exe) // the next point shall not suffer for it
+					r = newRestoring(t, exe, begin) // the next point shall not suffer for it
 				}
 				t.Logf("%.0f s: point %s", time.Since(begun).Seconds(), name)
 			}
@@ -114,10 +114,10 @@ func TestKillMatrixRestore(t *testing.T) {
 	lanes.Wait()
 }
 
-func newRestoring(t *testing.T, exe string) *restoring {
+func newRestoring(t *testing.T, exe string, begin func(r *restoring, dir string)) *restoring {
 	t.Helper()
 	dir := t.TempDir()
-	r := &restoring{m: &matrix{t: t, exe: exe, state: filepath.Join(dir, "state")}, snapshot: filepath.Join(dir, "backup.db")}
+	r := &restoring{m: &matrix{t: t, exe: exe, state: filepath.Join(dir, "state")}}
 	box, err := sandbox.Up(r.m.context(), sandbox.Options{Dir: filepath.Join(dir, "box"), Members: 3, Exe: exe})
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +136,7 @@ func newRestoring(t *testing.T, exe string) *restoring {
 		}
 		r.revision = put.Header.Revision
 	}
-	cfg := clientv3.Config{Endpoints: []string{r.m.clientURL("demo-etcd-1")}, Logger: zap.NewNop()}
-	if _, err := clientsnapshot.SaveWithVersion(r.m.context(), zap.NewNop(), cfg, r.snapshot); err != nil {
-		t.Fatal(err)
-	}
+	begin(r, dir)
 	return r
 }
 
@@ -158,11 +155,19 @@ func (r *restoring) lose() error {
 	c := r.client("demo-etcd-1")
 	defer c.Close()
 	for _, key := range []string{"later/1", "later/2"} {
-		if _, err := c.Put(r.m.context(), key, "lost"); err != nil {
+		put, err := c.Put(r.m.context(), key, "late")
+		if err != nil {
 			return err
 		}
+		r.last = put.Header.Revision
 	}
 	for _, name := range []string{"demo-etcd-2", "demo-etcd-3"} {
+		if name == r.gone {
+			if err := r.m.box.StopHost(r.m.context(), name); err != nil {
+				return err
+			}
+			continue
+		}
 		host, err := r.m.box.Host(r.m.context(), name)
 		if err != nil {
 			return err
@@ -174,11 +179,25 @@ func (r *restoring) lose() error {
 	return nil
 }
 
+// tidy removes what earlier rounds have kept aside, which is much in the end.
+func (r *restoring) tidy() error {
+	for _, h := range r.m.box.Hosts() {
+		for _, f := range r.beside(h.Name) {
+			if name := filepath.Base(f); strings.HasPrefix(name, "etcd.before-") || strings.HasPrefix(name, "etcd.snapshot-") {
+				if err := os.RemoveAll(f); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // round loses the cluster, runs the playbook with env and resumes it until it is
 // at its end. Point 0 is the undisturbed run.
 func (r *restoring) round(name string, point int, env []string) (e restoredEnding) {
 	t := r.m.t
-	if err := r.lose(); err != nil {
+	if err := errors.Join(r.tidy(), r.lose()); err != nil {
 		t.Errorf("point %s: %v", name, err)
 		return e
 	}
@@ -202,7 +221,8 @@ func (r *restoring) round(name string, point int, env []string) (e restoredEndin
 }
 
 func (r *restoring) toItsEnd(point int, env []string) (string, bool) {
-	run := []string{"run", "restore-v3", "--yes", confirmed, "--var", "snapshot=" + r.snapshot}
+	agreed := "--confirm=" + r.confirm
+	run := append([]string{"run", "--yes", agreed}, r.args...)
 	before := len(r.m.runs())
 	code, out := r.m.etcdplay(env, run...)
 	history := []string{out}
@@ -213,7 +233,7 @@ func (r *restoring) toItsEnd(point int, env []string) (string, bool) {
 		if try == 4 {
 			return strings.Join(history, "\n----\n"), false
 		}
-		command := []string{"resume", "--yes", confirmed}
+		command := []string{"resume", "--yes", agreed}
 		if len(r.m.runs()) == before || strings.Contains(out, "was never begun") {
 			command = run
 		}
@@ -225,90 +245,4 @@ func (r *restoring) toItsEnd(point int, env []string) (string, bool) {
 		history = append(history, out)
 	}
 	return strings.Join(history, "\n----\n"), true
-}
-
-func (r *restoring) root(host string) string { return filepath.Join(r.m.box.Dir, "hosts", host) }
-
-// beside is what lies beside the data directory of a host and among its drop-ins.
-func (r *restoring) beside(host string) []string {
-	var all []string
-	for _, pattern := range []string{"var/lib/*", "var/lib/.*", "etc/systemd/system/*.d/*", "run/systemd/system/*"} {
-		found, err := filepath.Glob(filepath.Join(r.root(host), pattern))
-		if err != nil {
-			r.m.t.Error(err)
-		}
-		all = append(all, found...)
-	}
-	return all
-}
-
-func inode(path string) uint64 {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Sys().(*syscall.Stat_t).Ino
-}
-
-var runID = regexp.MustCompile(`\d{8}T\d{6}Z-[0-9a-f]{4}`)
-
-// end looks at cluster and hosts.
-func (r *restoring) end(data map[string]uint64, known map[string]bool) (e restoredEnding, err error) {
-	e.Hash, e.Dropins, e.Units = map[string]uint32{}, map[string]string{}, map[string]string{}
-	e.Needs, e.Kept = map[string]bool{}, map[string]string{}
-	for i, h := range r.m.box.Hosts() {
-		c := r.client(h.Name)
-		defer c.Close()
-		if i == 0 {
-			list, err := c.MemberList(r.m.context())
-			if err != nil {
-				return e, err
-			}
-			for _, x := range list.Members {
-				e.Members = append(e.Members, r.named(fmt.Sprintf("%s %v %v learner=%v", x.Name, x.PeerURLs, x.ClientURLs, x.IsLearner)))
-			}
-			slices.Sort(e.Members)
-			all, err := c.Get(r.m.context(), "", clientv3.WithPrefix(), clientv3.WithCountOnly())
-			if err != nil {
-				return e, err
-			}
-			e.Revision, e.Keys = all.Header.Revision, all.Count
-		}
-		hash, err := c.HashKV(r.m.context(), h.ClientURL(), r.revision)
-		if err != nil {
-			return e, err
-		}
-		e.Hash[h.Name] = hash.Hash
-		host, err := r.m.box.Host(r.m.context(), h.Name)
-		if err != nil {
-			return e, err
-		}
-		unit, err := host.Unit(r.m.context(), sandbox.Unit)
-		if err != nil {
-			return e, err
-		}
-		e.Units[h.Name], e.Needs[h.Name] = unit.ActiveState, unit.NeedDaemonReload
-		e.Dropins[h.Name] = r.named(runID.ReplaceAllString(r.m.dropin(h.Name), "RUN"))
-		for _, f := range r.beside(h.Name) {
-			name := runID.ReplaceAllString(strings.TrimPrefix(f, r.root(h.Name)), "RUN")
-			switch {
-			case inode(f) == data[h.Name]:
-				e.Kept[h.Name] = name
-			case strings.HasPrefix(filepath.Base(name), ".etcdplay-"):
-				// Hosts are changed side by side: what one of them was writing when the
-				// process was killed at another's point stays, under a name that nothing reads.
-			case !known[f] && !strings.HasPrefix(name, "/var/lib/etcd.snapshot-RUN.db"):
-				e.Files = append(e.Files, h.Name+name)
-			}
-		}
-	}
-	return e, nil
-}
-
-// named is text with the hosts' names for their addresses.
-func (r *restoring) named(text string) string {
-	for _, h := range r.m.box.Hosts() {
-		text = strings.ReplaceAll(text, h.Address+":", h.Name+":")
-	}
-	return text
 }
