@@ -123,7 +123,7 @@ func (a *app) makeSandbox(ctx context.Context, o sandbox.Options) (*sandbox.Sand
 	if err != nil {
 		return nil, err
 	}
-	if o.Auth {
+	if o.Auth && o.Members > 0 {
 		o.Progress("turning authentication on")
 		if err := turnOnAuth(ctx, s); err != nil {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), upTimeout)
@@ -159,6 +159,9 @@ func (a *app) tellSandbox(s *sandbox.Sandbox) {
 	}
 	if file := s.PasswordFile(); file != "" {
 		fmt.Fprintf(&b, "\nThe password of etcd's user root is in %s.\n", file)
+		if s.Hosts()[0].Spare {
+			b.WriteString("Once there is a cluster, make that user and turn authentication on with etcdctl.\n")
+		}
 	}
 	fmt.Fprintf(&b, "\nTo use it:\n\n  export ETCDPLAY_INVENTORY=%s\n", s.Inventory())
 	a.screen.Print(b.String())

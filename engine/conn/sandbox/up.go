@@ -42,7 +42,8 @@ type Options struct {
 	// TLS gives every host certificates, which clients and peers need too.
 	TLS bool
 	// Auth makes up a password for etcd's user root and names it in the inventory.
-	// To make that user and turn authentication on is left to the caller.
+	// To make that user and turn authentication on is left to the caller, and
+	// without members to whoever makes the cluster.
 	Auth bool
 
 	// Progress, if not nil, is told in a few words what Up is doing.
@@ -65,9 +66,6 @@ func (o *Options) complete() error {
 	}
 	if n := o.Members + o.Spares; o.Members < 0 || o.Spares < 0 || n < 1 || n > maxHosts {
 		return fmt.Errorf("a sandbox has 1 to %d hosts", maxHosts)
-	}
-	if o.Auth && o.Members == 0 {
-		return errors.New("there has to be a member of which authentication is turned on")
 	}
 	if !plainName.MatchString(o.NamePrefix + "1") {
 		return fmt.Errorf("%q cannot begin the name of a host", o.NamePrefix)
