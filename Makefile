@@ -24,6 +24,8 @@ build: ## the program, bin/etcdplay
 demo: build ## replace a failed member of a genuine cluster, on this machine
 	bin/etcdplay demo
 
+# ETCDPLAY_MATRIX=all runs the scripts of cmd/etcdplay/testdata/matrix with every
+# release, plain and secured, in both layouts, instead of with a few of them.
 test: build etcds ## everything, against genuine etcd of every supported version
 	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 40m -skip '^TestLab' ./...
 

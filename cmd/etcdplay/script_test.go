@@ -61,8 +61,14 @@ func TestMain(m *testing.M) {
 // that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
 // state and sandboxes; what is left of a sandbox at its end is brought down.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "scripts"),
+	p := scriptParams()
+	p.Dir = filepath.Join("testdata", "scripts")
+	testscript.Run(t, p)
+}
+
+// scriptParams is what all scripts have in common.
+func scriptParams() testscript.Params {
+	return testscript.Params{
 		UpdateScripts:       *update,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: false,
@@ -79,7 +85,7 @@ func TestScripts(t *testing.T) {
 			"cmpout":   func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stdout") },
 			"cmperr":   func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, neg, args, "stderr") },
 		},
-	})
+	}
 }
 
 func setUp(env *testscript.Env) error {
