@@ -68,6 +68,32 @@ variable "discovery_url" {
   description = "The URL of a token that such a service gave before."
 }
 
+variable "discovery_ca_file" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "With https at discovery_endpoints of API 3: the authorities that the registry's certificate is checked against, a file on every host, as etcd sees it. Without it, those that the host trusts, as always with API 2."
+}
+
+variable "discovery_cert_file" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The certificate that the members show to such a registry, a file on every host. etcdplay shows it the operator's, of the inventory."
+}
+
+variable "discovery_key_file" {
+  type        = string
+  default     = null
+  nullable    = true
+  description = "The key of discovery_cert_file, a file on every host. It is not read."
+
+  validation {
+    condition     = (var.discovery_key_file == null) == (var.discovery_cert_file == null)
+    error_message = "discovery_cert_file and discovery_key_file go together: give both, or neither."
+  }
+}
+
 variable "token" {
   type        = string
   default     = null
@@ -103,7 +129,8 @@ locals {
 
   version = distinct([for name, r in task.hosts : r.version])[0]
 
-  reaches = compact(concat(coalesce(var.discovery_endpoints, []), [var.discovery_service, var.discovery_url]))
+  discovery_files = compact([var.discovery_ca_file, var.discovery_cert_file, var.discovery_key_file])
+  reaches         = compact(concat(coalesce(var.discovery_endpoints, []), [var.discovery_service, var.discovery_url]))
 
   # etcd 3.6 has both ways of discovery, and 3.7 no longer the first.
   discovery_api = var.discovery_endpoints != null && version_matches(local.version, ">= 3.6.0") ? 3 : 2
@@ -139,6 +166,7 @@ phase "survey" {
     listen_client_urls = target.member.listen_client_urls
     etcd               = var.etcd
     reaches            = local.reaches
+    needs              = local.discovery_files
   }
 
   # A cluster that has lost these hosts may live on elsewhere.
@@ -195,6 +223,11 @@ phase "survey" {
     condition     = local.discovery_api == 3 || version_matches(local.version, "< 3.7.0")
     error_message = "etcd ${local.version} has no discovery by URL any more. Name the client URLs of an etcd that keeps the registry: discovery_endpoints, instead of ${var.discovery_url != null ? "discovery_url" : "discovery_service"}."
   }
+
+  task "assert" "discovery_certificates_fit" {
+    condition     = local.discovery_api == 3 || length(local.discovery_files) == 0
+    error_message = "Certificates for discovery (${join(", ", local.discovery_files)}) go with discovery_endpoints, and with etcd from 3.6 on. Older ones know but the authorities that their host trusts: add the registry's there, and leave discovery_ca_file, discovery_cert_file and discovery_key_file out."
+  }
 }
 
 phase "form" {
@@ -208,6 +241,7 @@ phase "form" {
     listen_client_urls = target.member.listen_client_urls
     etcd               = var.etcd
     reaches            = local.reaches
+    needs              = local.discovery_files
   }
 
   task "assert" "all_clean" {
@@ -225,6 +259,9 @@ phase "form" {
     token     = var.discovery_token
     service   = var.discovery_service
     url       = var.discovery_url
+    ca_file   = var.discovery_ca_file
+    cert_file = var.discovery_cert_file
+    key_file  = var.discovery_key_file
   }
 
   task "directory" "data_dir" {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -23,11 +22,8 @@ type srvTarget struct {
 	port uint16
 }
 
-// serve answers by UDP and TCP until the test ends.
-func (z zone) serve(t *testing.T, udp net.PacketConn, tcp net.Listener) {
-	t.Cleanup(func() {
-		_, _ = udp.Close(), tcp.Close()
-	})
+// serveNames answers by UDP and TCP until they are closed.
+func serveNames(udp net.PacketConn, tcp net.Listener, of func() zone) {
 	go func() {
 		packet := make([]byte, 4096)
 		for {
@@ -35,7 +31,7 @@ func (z zone) serve(t *testing.T, udp net.PacketConn, tcp net.Listener) {
 			if err != nil {
 				return
 			}
-			if answer := z.answer(packet[:n]); answer != nil {
+			if answer := of().answer(packet[:n]); answer != nil {
 				_, _ = udp.WriteTo(answer, from) // who asked asks again
 			}
 		}
@@ -46,13 +42,13 @@ func (z zone) serve(t *testing.T, udp net.PacketConn, tcp net.Listener) {
 			if err != nil {
 				return
 			}
-			go z.talk(c)
+			go talk(c, of)
 		}
 	}()
 }
 
 // talk answers what comes on one connection, each message led by its length.
-func (z zone) talk(c net.Conn) {
+func talk(c net.Conn, of func() zone) {
 	defer c.Close()
 	for {
 		var size [2]byte
@@ -63,7 +59,7 @@ func (z zone) talk(c net.Conn) {
 		if _, err := io.ReadFull(c, question); err != nil {
 			return
 		}
-		answer := z.answer(question)
+		answer := of().answer(question)
 		if answer == nil {
 			return
 		}

@@ -147,11 +147,13 @@ func (l *lab) serveNames(z zone) (stop func()) {
 	if err := <-done; err != nil {
 		l.t.Fatal(err)
 	}
-	z.serve(l.t, udp, tcp)
+	stop = func() { _, _ = udp.Close(), tcp.Close() }
+	l.t.Cleanup(stop)
+	serveNames(udp, tcp, func() zone { return z })
 	for host := 1; host <= l.hosts; host++ {
 		l.ssh(host, "rm -f /etc/resolv.conf && echo nameserver "+hubAddress+" >/etc/resolv.conf")
 	}
-	return func() { _, _ = udp.Close(), tcp.Close() }
+	return stop
 }
 
 // wrongRecords holds that records which are not the inventory's refuse a

@@ -31,10 +31,11 @@ var faults = map[string]func(c *x509.Certificate){
 func daysFromNow(n int) time.Time { return time.Now().AddDate(0, 0, n) }
 
 // certify issues the certificate of one side of a host's member anew, with the
-// authority of the script's sandbox, or with another one for a stranger.
+// authority of the script's sandbox, or with another one for a stranger. It holds
+// the host's addresses, and the names given.
 func certify(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 3 || neg || faults[args[2]] == nil {
-		ts.Fatalf("usage: certify HOST server|peer FAULT")
+	if len(args) < 3 || neg || faults[args[2]] == nil {
+		ts.Fatalf("usage: certify HOST server|peer FAULT [NAME…]")
 	}
 	s := box(ts)
 	block := func(file string) []byte {
@@ -63,6 +64,7 @@ func certify(ts *testscript.TestScript, neg bool, args []string) {
 		NotBefore: daysFromNow(-1), NotAfter: daysFromNow(100), KeyUsage: x509.KeyUsageDigitalSignature,
 		IPAddresses: []net.IP{net.ParseIP(address), net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames:    args[3:],
 	}
 	faults[args[2]](c)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

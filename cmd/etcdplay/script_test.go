@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){
 		"etcdplay": func() { main() },
+		// What members of a new cluster find each other through; see script_find_test.go.
+		"discovery-service": discoveryService,
+		"nameserver":        nameServer,
 	})
 }
 
@@ -47,7 +50,7 @@ func TestMain(m *testing.M) {
 //	keys read COUNT HOST… finds them, and the same HashKV on all hosts named
 //	members [HOST…]       prints name, vote and ID of each member
 //	etcdctl VERSION HOST… runs that release's own etcdctl against a host; with ! it must fail
-//	certify HOST server|peer FAULT issues a certificate of a host anew, with a fault or good
+//	certify HOST server|peer FAULT [NAME…] issues a certificate of a host anew, with a fault or good
 //	fingerprint FILE      writes what a command that changes nothing leaves equal
 //	freeze HOST           stops a host's etcd with SIGSTOP; with ! it goes on
 //	begin NAME COMMAND…   starts a command beside the script
@@ -57,8 +60,10 @@ func TestMain(m *testing.M) {
 //	holdings FROM TO      writes what an answer of etcdctl get -w json holds
 //	ends CODE NAME        waits for its end; its output becomes the last one
 //
-// and the conditions [long] (not go test -short) and [etcd:3.5], an etcd of
-// that version below $ETCDPLAY_ETCDS. Every script has folders of its own for
+// and the conditions [long] (not go test -short), [etcd:3.5], an etcd of that
+// version below $ETCDPLAY_ETCDS, and [namespaces], a system that lets a script have
+// a network of its own. [chosen] is that $ETCDPLAY_SCRIPT_ETCD chooses the version
+// of etcd for the scripts that run with any one: make test takes their own. Every script has folders of its own for
 // state and sandboxes; what is left of a sandbox at its end is brought down.
 func TestScripts(t *testing.T) {
 	p := scriptParams()
@@ -98,7 +103,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Defer(func() { bringDown(env.T(), env.WorkDir) })
 	env.Values[processesKey{}] = processes{}
-	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP"} {
+	for _, name := range []string{"ETCDPLAY_ETCDS", "ETCDPLAY_NOSKIP", "ETCDPLAY_SCRIPT_ETCD"} {
 		env.Setenv(name, os.Getenv(name))
 	}
 	books, err := filepath.Abs(filepath.Join("..", "..", "playbooks"))
@@ -133,6 +138,14 @@ func condition(name string) (bool, error) {
 	switch version, isEtcd := strings.CutPrefix(name, "etcd:"); {
 	case name == "long":
 		return !testing.Short(), nil
+	case name == "chosen":
+		return os.Getenv("ETCDPLAY_SCRIPT_ETCD") != "", nil
+	case name == "namespaces":
+		out, err := exec.Command("unshare", "-rmn", "true").CombinedOutput()
+		if err != nil && os.Getenv("ETCDPLAY_NOSKIP") == "1" {
+			return false, fmt.Errorf("namespaces are needed, since ETCDPLAY_NOSKIP is 1: %w: %s", err, out)
+		}
+		return err == nil, nil
 	case isEtcd:
 		path := filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), version, "etcd")
 		_, err := os.Stat(path)

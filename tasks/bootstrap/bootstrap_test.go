@@ -88,7 +88,7 @@ func api2(t *testing.T) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err := engine.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
-		_, err := token2{dialHere, at + "2379/v2/keys" + prefix + "none"}.read(ctx)
+		_, err := token2{line{dial: dialHere}, at + "2379/v2/keys" + prefix + "none"}.read(ctx)
 		return err == nil, nil
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func TestSpentToken(t *testing.T) {
 	_, spare, urls := up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	one := token3{spare.Dial, []string{urls[0]}, "one"}
+	one := token3{line{dial: spare.Dial}, []string{urls[0]}, "one"}
 	if err := one.create(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestNewToken(t *testing.T) {
 		{"https://discovery.example.com/", 200, "which is no URL of a token"},
 	} {
 		answer, status = test.answer, test.status
-		got, err := newToken(t.Context(), dialHere, s.URL+"/", 5)
+		got, err := line{dial: dialHere}.newToken(t.Context(), s.URL+"/", 5)
 		if err != nil {
 			got = err.Error()
 		}

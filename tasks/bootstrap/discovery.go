@@ -21,6 +21,9 @@ type DiscoveryArgs struct {
 	Token     *string  `play:"token,nosecret" default:"a new one" doc:"The token below which the registry at the endpoints is kept. Nobody may have registered under it."`
 	Service   *string  `play:"service,url" default:"none" doc:"Instead of endpoints, the URL of a discovery service for API 2, which is asked for a new token at /new."`
 	URL       *string  `play:"url,url" default:"none" doc:"Instead of both, the URL of a token of API 2 that was made before. Nobody may have registered at it."`
+	CAFile    *string  `play:"ca_file,abspath,nosecret" default:"what the host trusts" doc:"For API 3, the authorities that the registry's certificate is checked against: a file on every host, which the members are given."`
+	CertFile  *string  `play:"cert_file,abspath,nosecret" default:"none" doc:"For API 3, the certificate that the members show to the registry, a file on every host. etcdplay itself shows the one that the inventory names under tls."`
+	KeyFile   *string  `play:"key_file,abspath,nosecret" default:"none" doc:"The key of cert_file, on every host. It is not read."`
 }
 
 // DiscoveryResults is the results of etcd_discovery.
@@ -67,18 +70,32 @@ func checkDiscovery(a DiscoveryArgs) error {
 		return &engine.ArgError{Arg: "endpoints", Text: "Discovery by API 2 has one URL. Name one endpoint."}
 	case a.Token != nil && len(a.Endpoints) == 0:
 		return &engine.ArgError{Arg: "token", Text: "A token goes with endpoints. The URL of a token is the argument url."}
+	case a.API == 2 && (a.CAFile != nil || a.CertFile != nil || a.KeyFile != nil):
+		return &engine.ArgError{Arg: "ca_file", Text: "For discovery by API 2 etcd knows no certificates but those that its host trusts. Have the hosts trust the registry's authority, and leave ca_file, cert_file and key_file out."}
+	case (a.CertFile == nil) != (a.KeyFile == nil):
+		return &engine.ArgError{Arg: "cert_file", Text: "Give cert_file and key_file both, or neither."}
 	case a.Token != nil && (*a.Token == "" || strings.ContainsAny(*a.Token, "/ \t\n?#")):
 		return &engine.ArgError{Arg: "token", Text: fmt.Sprintf("%q cannot be a token: it is one element of a path.", *a.Token)}
 	}
 	return nil
 }
 
-// registry is that of the token.
-func (a DiscoveryArgs) registry(dial dialer, token string) registry {
+// registry is that of the token, spoken to from the host.
+func (a DiscoveryArgs) registry(ctx context.Context, l engine.Look, token string) (registry, error) {
+	line, err := a.line(ctx, l)
 	if a.API == 3 {
-		return token3{dial, a.Endpoints, token}
+		return token3{line, a.Endpoints, token}, err
 	}
-	return token2{dial, token}
+	return token2{line, token}, err
+}
+
+// read is what stands in the registry under the token.
+func (a DiscoveryArgs) read(ctx context.Context, l engine.Look, token string) (entry, error) {
+	r, err := a.registry(ctx, l, token)
+	if err != nil {
+		return entry{}, err
+	}
+	return r.read(ctx)
 }
 
 // named is the token that the arguments name; "" if it is yet to be made.
@@ -103,9 +120,13 @@ func (a DiscoveryArgs) results(token string) DiscoveryResults {
 	if a.API == 2 {
 		return DiscoveryResults{Token: token, Flags: map[string]string{"discovery": token}}
 	}
-	return DiscoveryResults{Token: token, Flags: map[string]string{
-		"discovery-token": token, "discovery-endpoints": strings.Join(a.Endpoints, ","),
-	}}
+	flags := map[string]string{"discovery-token": token, "discovery-endpoints": strings.Join(a.Endpoints, ",")}
+	for flag, file := range map[string]*string{"discovery-cacert": a.CAFile, "discovery-cert": a.CertFile, "discovery-key": a.KeyFile} {
+		if file != nil {
+			flags[flag] = *file
+		}
+	}
+	return DiscoveryResults{Token: token, Flags: flags}
 }
 
 func observeDiscovery(ctx context.Context, l engine.Look, a DiscoveryArgs) (s discoveryState, err error) {
@@ -123,7 +144,7 @@ func observeDiscovery(ctx context.Context, l engine.Look, a DiscoveryArgs) (s di
 			s.Token = a.at(s.Token)
 		}
 	}
-	s.Entry, err = a.registry(l.Host.Dial, s.Token).read(ctx)
+	s.Entry, err = a.read(ctx, l, s.Token)
 	return s, err
 }
 
@@ -189,10 +210,18 @@ func applyDiscovery(ctx context.Context, h engine.Hands, a DiscoveryArgs, s disc
 		return a.results(s.Token), nil
 	}
 	if a.Service != nil {
-		token, err := newToken(ctx, h.Host.Dial, *a.Service, a.Size)
+		line, err := a.line(ctx, h.Look)
+		if err != nil {
+			return DiscoveryResults{}, engine.Definite(err)
+		}
+		token, err := line.newToken(ctx, *a.Service, a.Size)
 		return a.results(token), err
 	}
-	err := a.registry(h.Host.Dial, s.Token).create(ctx, a.Size)
+	r, err := a.registry(ctx, h.Look, s.Token)
+	if err != nil {
+		return DiscoveryResults{}, engine.Definite(err)
+	}
+	err = r.create(ctx, a.Size)
 	if errors.Is(err, errTaken) {
 		return DiscoveryResults{}, engine.Definite(fmt.Errorf("%w: %s; somebody else made it this moment", err, s.Token))
 	}
@@ -205,7 +234,7 @@ func settleDiscovery(ctx context.Context, l engine.Look, a DiscoveryArgs, s disc
 	if a.Service != nil {
 		return engine.NotDone, DiscoveryResults{}, nil
 	}
-	now, err := a.registry(l.Host.Dial, s.Token).read(ctx)
+	now, err := a.read(ctx, l, s.Token)
 	switch {
 	case err != nil:
 		return "", DiscoveryResults{}, err
@@ -221,7 +250,7 @@ func verifyDiscovery(ctx context.Context, l engine.Look, a DiscoveryArgs, r Disc
 	if r.Token == "" {
 		return errors.New("there is no token")
 	}
-	now, err := a.registry(l.Host.Dial, r.Token).read(ctx)
+	now, err := a.read(ctx, l, r.Token)
 	if err != nil {
 		return err
 	}

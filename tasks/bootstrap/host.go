@@ -19,6 +19,7 @@ type HostArgs struct {
 	Peers   []string `play:"listen_peer_urls,required,url" doc:"The URLs at which the member will listen for peers."`
 	Clients []string `play:"listen_client_urls,required,url" doc:"The URLs at which it will listen for clients."`
 	Reaches []string `play:"reaches,url" default:"none" doc:"URLs that the host has to reach."`
+	Needs   []string `play:"needs,abspath,nosecret" default:"none" doc:"Files that have to be there."`
 	Unit    *string  `play:"unit,unit,nosecret" default:"cluster.unit" doc:"The unit that the member will run as."`
 	DataDir *string  `play:"data_dir,abspath,nosecret" default:"cluster.data_dir" doc:"The member's data directory."`
 	Etcd    *string  `play:"etcd,abspath,nosecret" default:"what the unit runs" doc:"The etcd program on the host, which is asked for its version. Without it the version is that of the unit's ETCD_IMAGE_TAG or, where the unit runs a program called etcd, that program's."`
@@ -96,6 +97,13 @@ func observeHost(ctx context.Context, l engine.Look, a HostArgs) (s hostState, e
 	}
 	if s.Data = len(entries) > 0; s.Data {
 		s.against("there is data in %s (%s)", a.dataDir(l.Cluster), listed(entries))
+	}
+	for _, f := range a.Needs {
+		if _, err := l.Host.Stat(ctx, f); errors.Is(err, fs.ErrNotExist) {
+			s.against("there is no file %s", f)
+		} else if err != nil {
+			return s, err
+		}
 	}
 	taken := s.knock(ctx, l.Host, a)
 	if u.ActiveState == "active" && s.Data {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -38,19 +36,11 @@ type registry interface {
 // errTaken says that the token is there already.
 var errTaken = errors.New("the token exists already")
 
-// transport speaks HTTP through dial.
-func (dial dialer) transport() *http.Transport {
-	return &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) },
-	}
-}
-
 // token2 is a registry that is spoken to by etcd's API 2: a URL that the members
 // are given as it is.
 type token2 struct {
-	dial dialer
-	url  string
+	line
+	url string
 }
 
 // keys is the API of the server, and the key of the registry in it.
@@ -60,7 +50,7 @@ func (t token2) keys() (clientv2.KeysAPI, string, error) {
 		return nil, "", err
 	}
 	c, err := clientv2.New(clientv2.Config{
-		Endpoints: []string{(&url.URL{Scheme: u.Scheme, Host: u.Host}).String()}, Transport: t.dial.transport(), HeaderTimeoutPerRequest: knock,
+		Endpoints: []string{(&url.URL{Scheme: u.Scheme, Host: u.Host}).String()}, Transport: t.transport(), HeaderTimeoutPerRequest: knock,
 	})
 	if err != nil {
 		return nil, "", err
@@ -80,7 +70,7 @@ func (t token2) read(ctx context.Context) (e entry, err error) {
 	switch {
 	case clientv2.IsKeyNotFound(err):
 	case err != nil:
-		return e, plain2(err)
+		return e, t.plain(err)
 	default:
 		e.Size = size.Node.Value
 	}
@@ -89,7 +79,7 @@ func (t token2) read(ctx context.Context) (e entry, err error) {
 		return e, nil
 	}
 	if err != nil {
-		return e, plain2(err)
+		return e, t.plain(err)
 	}
 	nodes := list.Node.Nodes
 	slices.SortFunc(nodes, func(a, b *clientv2.Node) int { return int(a.CreatedIndex) - int(b.CreatedIndex) })
@@ -110,13 +100,13 @@ func (t token2) create(ctx context.Context, size int) error {
 	if e := (clientv2.Error{}); errors.As(err, &e) && e.Code == clientv2.ErrorCodeNodeExist {
 		return errTaken
 	}
-	return plain2(err)
+	return t.plain(err)
 }
 
-// plain2 says what the errors of the client hide.
-func plain2(err error) error {
+// plain says what the errors of the client hide.
+func (t token2) plain(err error) error {
 	if e := (*clientv2.ClusterError)(nil); errors.As(err, &e) {
-		return errors.New(e.Detail())
+		return t.advise(errors.Join(e.Errors...))
 	}
 	if errors.Is(err, clientv2.ErrInvalidJSON) {
 		return errors.New("it does not speak API 2; an etcd that keeps registries for members up to 3.5 needs --enable-v2, and 3.6 and later have no API 2")
@@ -126,16 +116,19 @@ func plain2(err error) error {
 
 // token3 is a registry in an etcd that is spoken to by API 3.
 type token3 struct {
-	dial      dialer
+	line
 	endpoints []string
 	token     string
 }
 
 func (t token3) with(ctx context.Context, do func(context.Context, *clientv3.Client) error) error {
+	if err := t.refused(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*knock)
 	defer cancel()
 	c, err := clientv3.New(clientv3.Config{
-		Context: ctx, Endpoints: t.endpoints, Logger: zap.NewNop(), DialTimeout: knock,
+		Context: ctx, Endpoints: t.endpoints, Logger: zap.NewNop(), DialTimeout: knock, TLS: t.tls,
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(t.dial)},
 	})
 	if err != nil {
@@ -147,6 +140,30 @@ func (t token3) with(ctx context.Context, do func(context.Context, *clientv3.Cli
 		err = fmt.Errorf("no answer of %s within %s", listed(t.endpoints), 2*knock)
 	}
 	return err
+}
+
+// refused is why no endpoint that speaks TLS takes us in; nil if one does. The
+// client itself would only try again, without a word.
+func (t token3) refused(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, knock)
+	defer cancel()
+	client := http.Client{Transport: t.transport()}
+	var all []error
+	for _, u := range t.endpoints {
+		if !strings.HasPrefix(u, "https:") {
+			return nil
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u, "/")+"/version", http.NoBody)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err == nil {
+			return resp.Body.Close()
+		}
+		all = append(all, t.advise(err))
+	}
+	return errors.Join(all...)
 }
 
 func (t token3) size() string    { return prefix + t.token + "/_config/size" }
@@ -183,33 +200,4 @@ func (t token3) create(ctx context.Context, size int) error {
 		}
 		return err
 	})
-}
-
-// newToken asks a discovery service for a token of its own, which is the URL of
-// a registry.
-func newToken(ctx context.Context, dial dialer, service string, size int) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*knock)
-	defer cancel()
-	u := fmt.Sprintf("%s/new?size=%d", strings.TrimSuffix(service, "/"), size)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	resp, err := (&http.Client{Transport: dial.transport()}).Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if err != nil {
-		return "", err
-	}
-	text := strings.TrimSpace(string(body))
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %s: %.200s", u, resp.Status, text)
-	}
-	if parsed, err := url.Parse(text); err != nil || parsed.Scheme == "" || parsed.Host == "" || strings.Trim(parsed.Path, "/") == "" {
-		return "", fmt.Errorf("%s answers %.200q, which is no URL of a token", u, text)
-	}
-	return text, nil
 }

@@ -98,7 +98,8 @@ fi
 ETCD_DATA_DIR=$SANDBOX_ROOT$ETCD_DATA_DIR
 export ETCD_DATA_DIR
 [ -d "$ETCD_DATA_DIR" ] || mkdir -p -m 0700 "$ETCD_DATA_DIR"
-for name in CERT_FILE KEY_FILE TRUSTED_CA_FILE PEER_CERT_FILE PEER_KEY_FILE PEER_TRUSTED_CA_FILE; do
+for name in CERT_FILE KEY_FILE TRUSTED_CA_FILE PEER_CERT_FILE PEER_KEY_FILE PEER_TRUSTED_CA_FILE \
+  DISCOVERY_CACERT DISCOVERY_CERT DISCOVERY_KEY; do
   eval "value=\${ETCD_$name:-}"
   case $value in /*) export "ETCD_$name=$SANDBOX_ROOT$value" ;; esac
 done
@@ -106,11 +107,12 @@ previous=
 for arg do
   shift
   case $previous$arg in
-    --data-dir=/* | -data-dir=/* | --wal-dir=/* | -wal-dir=/* | -*-file=/*) arg=${arg%%=*}=$SANDBOX_ROOT${arg#*=} ;;
+    --data-dir=/* | -data-dir=/* | --wal-dir=/* | -wal-dir=/* | -*-file=/* | \
+      -*-cacert=/* | -*-cert=/* | -*-key=/*) arg=${arg%%=*}=$SANDBOX_ROOT${arg#*=} ;;
     'dir '/*) arg=$SANDBOX_ROOT$arg ;;
   esac
   case $arg in
-    --data-dir | -data-dir | --wal-dir | -wal-dir | -*-file) previous='dir ' ;;
+    --data-dir | -data-dir | --wal-dir | -wal-dir | -*-file | -*-cacert | -*-cert | -*-key) previous='dir ' ;;
     *) previous= ;;
   esac
   set -- "$@" "$arg"
