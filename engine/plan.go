@@ -34,17 +34,22 @@ type Entry struct {
 	Role    Role
 	Host    string // "" if none
 	Place   Place
-	Perhaps bool   // whether it runs is only known in the run
-	Skipped bool   // its when is false
-	Needed  bool   // of a change: false if it is so already
-	ByModel bool   // a read answered by the model
-	Later   bool   // a read that only the run can carry out
-	Summary string // one line
-	Details []Detail
-	Diff    *Diff
-	Waits   []string // addresses of the tasks whose results its arguments wait for
-	Checks  []string // "postcondition is checked during the run"
-	Verdict world.Verdict
+	Perhaps bool // whether it runs is only known in the run
+	Skipped bool // its when is false
+	Needed  bool // of a change: false if it is so already
+	ByModel bool // a read answered by the model
+	Later   bool // a read that only the run can carry out
+	// These are of the plan of a resume.
+	Recorded bool   // done, by the journal
+	Open     bool   // begun, and its end is not recorded
+	Owed     bool   // a phase whose cleaning up is finished first
+	Doubt    string // why it would fail as things are now
+	Summary  string // one line
+	Details  []Detail
+	Diff     *Diff
+	Waits    []string // addresses of the tasks whose results its arguments wait for
+	Checks   []string // "postcondition is checked during the run"
+	Verdict  world.Verdict
 	// Before and After are the quorum arithmetic around a change of membership,
 	// or a stop or start of a member; nil where the task touches neither.
 	Before, After *world.Budget
@@ -82,4 +87,7 @@ type PlannedOutput struct {
 // Counts sums up a plan.
 type Counts struct {
 	Reads, Checks, Changes, Destructive, Questions int
+	// Done is the tasks that a resume finds done, Open those that it finds begun.
+	// An open one is also counted as what it is.
+	Done, Open int
 }

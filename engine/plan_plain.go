@@ -75,7 +75,15 @@ func (w *planWalk) observe(ctx context.Context, t *Task, e *Entry, s *Scope, arg
 		}
 		return w.host(ctx, spec)
 	}
+	if e.Host == "" {
+		if err := w.silent(""); err != nil {
+			return State{}, w.lookFailed(t, e, err)
+		}
+	}
 	state, err := t.Type.Observe(ctx, l, args)
+	if e.Host == "" && errors.Is(err, conn.ErrUnreachable) {
+		w.silence("", err)
+	}
 	switch {
 	case err == nil:
 		return state, nil

@@ -74,6 +74,13 @@ func (w *planWalk) entry(t *Task, address string, place Place) *Entry {
 // round plans one round, appends its entry, and returns the results, status
 // included.
 func (w *planWalk) round(ctx context.Context, t *Task, r round, place Place, perhaps bool) (cty.Value, error) {
+	if w.left != nil {
+		return w.leftRound(ctx, t, r, place, perhaps)
+	}
+	return w.freshRound(ctx, t, r, place, perhaps)
+}
+
+func (w *planWalk) freshRound(ctx context.Context, t *Task, r round, place Place, perhaps bool) (cty.Value, error) {
 	e := w.entry(t, r.address, place)
 	host, s, hostKnown, hds := target(t, r.scope)
 	e.Host, e.Perhaps = host, perhaps

@@ -27,7 +27,8 @@ type planner struct {
 	env     Env
 	plan    *Plan
 	world   *world.World
-	changed bool // a change is planned: from here on the model answers
+	changed bool      // a change is planned: from here on the model answers
+	left    *leftover // nil where nothing was begun yet
 
 	mu    sync.Mutex // of hosts: a task may look at several at once
 	hosts map[string]conn.Reader
@@ -38,15 +39,22 @@ type planner struct {
 // answers give the same plan, byte for byte. What would stop the run is in
 // Plan.Failed; an error means that no plan could be made at all.
 func MakePlan(ctx context.Context, p *Program, env Env) (*Plan, error) {
-	m := &planner{
+	return newPlanner(p, env).make(ctx, p)
+}
+
+func newPlanner(p *Program, env Env) *planner {
+	return &planner{
 		env:   env,
 		plan:  &Plan{Program: p, RunID: env.Identity.ID},
 		world: &world.World{Hosts: map[string]*world.Host{}},
 		hosts: map[string]conn.Reader{},
 	}
-	foresee(ctx, p, env)
-	m.world.Cluster = survey(ctx, p, env, false)
-	s := newScope(env.Identity)
+}
+
+func (m *planner) make(ctx context.Context, p *Program) (*Plan, error) {
+	foresee(ctx, p, m.env)
+	m.world.Cluster = survey(ctx, p, m.env, m.left != nil && m.left.fold.replaced)
+	s := newScope(m.env.Identity)
 	w := planWalk{planner: m, program: p}
 	err := w.phases(ctx, s)
 	if ctx.Err() != nil {
@@ -102,10 +110,13 @@ func lookAt(p *Program, env Env, host conn.Reader) Look {
 
 func (m *planner) count() {
 	for _, e := range m.plan.Entries {
-		if e.Kind != TaskEntry || e.Skipped {
-			continue
+		if e.Open && e.Kind == TaskEntry {
+			m.plan.Counts.Open++
 		}
 		switch {
+		case e.Kind != TaskEntry || e.Skipped:
+		case e.Recorded:
+			m.plan.Counts.Done++
 		case e.Role == Assert:
 			m.plan.Counts.Checks++
 		case e.Role == Confirm:
@@ -150,8 +161,12 @@ func (m *planner) host(ctx context.Context, spec HostSpec) (conn.Reader, error) 
 		if m.env.Host == nil {
 			return nil, fmt.Errorf("%w: no connections here", conn.ErrUnreachable)
 		}
+		if err := m.silent(spec.Name); err != nil {
+			return nil, err
+		}
 		h, err := m.env.Host(ctx, spec)
 		if err != nil {
+			m.silence(spec.Name, err)
 			return nil, err
 		}
 		r = readOnly{h}
@@ -174,17 +189,24 @@ type planWalk struct {
 }
 
 func (w *planWalk) phases(ctx context.Context, s *Scope) error {
-	for _, ph := range w.program.Phases {
-		if err := w.phase(ctx, ph, s); err != nil {
+	for i, ph := range w.program.Phases {
+		if err := w.phase(ctx, ph, fmt.Sprintf("%sphase[%d]", w.prefix, i), s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *planWalk) phase(ctx context.Context, ph *Phase, s *Scope) error {
-	perhaps, skipped := w.perhaps, false
-	if ph.When != nil {
+func (w *planWalk) phase(ctx context.Context, ph *Phase, key string, s *Scope) error {
+	perhaps, skipped, decided := w.perhaps, false, false
+	if w.left != nil {
+		if err := w.owed(ctx, ph, key, s); err != nil {
+			return err
+		}
+		state := w.left.fold.phases[key].State
+		skipped, decided = state == phaseSkipped, state != "" && state != phaseFailed
+	}
+	if ph.When != nil && !decided {
 		v, ds := ph.When.Eval(s)
 		if err := w.failOn(ds); err != nil {
 			return err
@@ -210,7 +232,12 @@ func (w *planWalk) phase(ctx context.Context, ph *Phase, s *Scope) error {
 			return err
 		}
 	}
-	if err := w.rescue(ctx, ph, s); err != nil {
+	if w.left != nil && w.left.fold.phases[key].State == phaseOK {
+		for _, t := range ph.Rescue {
+			w.number++
+			s.Tasks[t.Name] = notRun(t)
+		}
+	} else if err := w.rescue(ctx, ph, s); err != nil {
 		return err
 	}
 	return w.always(ctx, ph, s, perhaps)

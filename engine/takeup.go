@@ -86,6 +86,17 @@ func ended(r *Record, end *endLine, over func(error) *Outcome) *Outcome {
 // unchanged refuses to go on with a playbook, an inventory or inputs that are
 // not those of the run.
 func (r *runner) unchanged(accept bool) error {
+	other, err := r.changes(accept)
+	if err != nil || len(other) == 0 {
+		return err
+	}
+	r.changesAccepted = true
+	return r.override("changes of " + listed(other))
+}
+
+// changes names what has changed since the run was begun and may have, if accept
+// is given.
+func (r *runner) changes(accept bool) ([]string, error) {
 	h, p := r.fold.head, r.program
 	var other []string
 	if h.Inventory != p.Inventory {
@@ -96,11 +107,11 @@ func (r *runner) unchanged(accept bool) error {
 	}
 	names, err := r.otherInputs()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	other = append(other, names...)
 	if len(other) > 0 {
-		return fmt.Errorf("%w: %s changed since the run was begun; begin a new run", ErrDrift, have(other))
+		return nil, fmt.Errorf("%w: %s changed since the run was begun; begin a new run", ErrDrift, have(other))
 	}
 	if h.Playbook.Digest != p.Digest {
 		other = append(other, "the playbook")
@@ -109,16 +120,15 @@ func (r *runner) unchanged(accept bool) error {
 		other = append(other, "a template")
 	}
 	if len(other) == 0 {
-		return nil
+		return nil, nil
 	}
 	if !accept {
-		return fmt.Errorf("%w: %s changed since the run was begun; the run's folder has the files as they were, and --accept-changes goes on if nothing changed up to where the run stands", ErrDrift, have(other))
+		return nil, fmt.Errorf("%w: %s changed since the run was begun; the run's folder has the files as they were, and --accept-changes goes on if nothing changed up to where the run stands", ErrDrift, have(other))
 	}
 	if err := r.sameBeginning(p, ""); err != nil {
-		return err
+		return nil, err
 	}
-	r.changesAccepted = true
-	return r.override("changes of " + listed(other))
+	return other, nil
 }
 
 func listed(names []string) string {

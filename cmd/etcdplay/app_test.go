@@ -70,17 +70,17 @@ func TestQuestions(t *testing.T) {
 	ctx := context.Background()
 	a, shown := sitting(strings.NewReader("no\nYES\ndemo\n"))
 	q := &questions{app: a}
-	if ok, err := q.goAhead(ctx); ok || err != nil {
+	if ok, err := q.goAhead(ctx, "Do this?"); ok || err != nil {
 		t.Errorf("no: got %v, %v", ok, err)
 	}
-	if ok, err := q.goAhead(ctx); !ok || err != nil {
+	if ok, err := q.goAhead(ctx, "Do this?"); !ok || err != nil {
 		t.Errorf("YES: got %v, %v", ok, err)
 	}
 	ordinary := engine.Question{Address: "task.sure", Text: "Stop etcd?"}
 	if typed, ok, err := q.confirm(ctx, ordinary); typed != "demo" || ok || err != nil {
 		t.Errorf("demo: got %q, %v, %v", typed, ok, err)
 	}
-	if _, err := q.goAhead(ctx); !errors.Is(err, engine.ErrInterrupted) {
+	if _, err := q.goAhead(ctx, "Do this?"); !errors.Is(err, engine.ErrInterrupted) {
 		t.Errorf("end of input: got %v", err)
 	}
 	if !strings.Contains(shown.String(), "Do this? Only yes goes on: ") || !strings.Contains(shown.String(), "Stop etcd?") {
@@ -130,7 +130,7 @@ func TestQuestionEndsWithItsContext(t *testing.T) {
 	a, _ := sitting(never)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := (&questions{app: a}).goAhead(ctx); !errors.Is(err, engine.ErrInterrupted) {
+	if _, err := (&questions{app: a}).goAhead(ctx, "Do this?"); !errors.Is(err, engine.ErrInterrupted) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -101,7 +101,7 @@ func (q *questions) unanswered(plan *engine.Plan) string {
 		return ""
 	}
 	for _, e := range plan.Entries {
-		if e.Role != engine.Confirm || e.Skipped || e.Perhaps {
+		if e.Role != engine.Confirm || e.Skipped || e.Perhaps || e.Recorded {
 			continue
 		}
 		v, _ := e.Args.GetAttr("typed").Unmark()
@@ -113,11 +113,11 @@ func (q *questions) unanswered(plan *engine.Plan) string {
 }
 
 // goAhead is the question before a run.
-func (q *questions) goAhead(ctx context.Context) (bool, error) {
+func (q *questions) goAhead(ctx context.Context, text string) (bool, error) {
 	if q.yes {
 		return true, nil
 	}
-	typed, err := q.ask(ctx, "\nDo this? Only yes goes on: ")
+	typed, err := q.ask(ctx, "\n"+text+" Only yes goes on: ")
 	return strings.EqualFold(typed, "yes"), err
 }
 

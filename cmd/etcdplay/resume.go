@@ -15,17 +15,20 @@ func (a *app) resumeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume [RUN]",
 		Short: "go on with an interrupted or failed run",
-		Long: `Goes on with a run that was interrupted or has failed. What became of a task
-that was begun and not ended is decided by looking at the live cluster; what was
-done is not done again. Without RUN: the last one. A sensitive variable that was
-given with --var has to be given again.`,
+		Long: `Goes on with a run that was interrupted or has failed: shows what is done, what
+was begun, and what is left, and asks. What became of a task that was begun and
+not ended is decided by looking at the live cluster; what was done is not done
+again. Without RUN: the last one. A sensitive variable that was given with --var
+has to be given again.`,
 		Args:              takes(0, 1, "one run"),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(_ *cobra.Command, args []string) error {
+			g.shows = true
 			return a.goOn(args, g, engine.Resume)
 		},
 	}
 	g.flags(cmd)
+	cmd.Flags().BoolVar(&g.dry, "dry-run", false, "show what is left to do and end")
 	cmd.Flags().BoolVar(&g.changes, "accept-changes", false, "go on although playbook or templates have changed")
 	cmd.Flags().BoolVar(&g.drift, "accept-drift", false, "go on although members of the cluster are not those that the run left")
 	return cmd
@@ -52,6 +55,7 @@ closes the run for good, and tells what remains to be done by hand.`,
 // goingOn is the flags of resume and abort.
 type goingOn struct {
 	yes, changes, drift bool
+	shows, dry          bool // resume: the plan of what is left, and that it is all
 	vars, given         []string
 }
 
@@ -82,20 +86,55 @@ func (a *app) goOn(args []string, g goingOn, do func(context.Context, *engine.Pr
 		return err
 	}
 	defer op.hosts.Close()
+	if g.shows && !g.dry && !g.yes && !a.asks {
+		return nobodyToAsk("With --yes it goes on without asking; etcdplay resume --dry-run shows what is left.")
+	}
 	op.hosts.expect(r.Contacts)
 	if a.json {
 		a.record(versionRecord())
 	}
 	in := a.catch()
 	defer in.release()
+	q := &questions{app: a, yes: g.yes, given: g.given}
+	env := a.environment(op, r.Identity, q)
+	var plan *engine.Plan
+	if g.shows && r.State != engine.RunGoing {
+		if plan, err = a.showLeft(in, op, env, r, g.changes); err != nil || g.dry {
+			return err
+		}
+		if err := a.agreed(in.ctx, plan, q, "Go on with this?"); err != nil {
+			return err
+		}
+	}
 	in.run()
 	op.hosts.takeOver()
-	env := a.environment(op, r.Identity, &questions{app: a, yes: g.yes, given: g.given})
-	return a.watch(op, nil, &env, func() engine.Outcome {
+	return a.watch(op, plan, &env, func() engine.Outcome {
 		return do(in.ctx, op.program, env, r, engine.ResumeOptions{
 			StateDir: state, AcceptChanges: g.changes, AcceptDrift: g.drift, Stop: in.stop, Invocation: op.invocation, Scrub: op.scrub,
 		})
 	})
+}
+
+// showLeft makes and prints the plan of what is left of a run.
+func (a *app) showLeft(in *interrupts, op *operation, env engine.Env, r *engine.Record, accept bool) (*engine.Plan, error) {
+	op.hosts.refuse = in.cancel
+	a.screen.Show("  looking at the cluster and its hosts, and planning what is left")
+	plan, err := engine.PlanResume(in.ctx, op.program, env, r, accept)
+	a.screen.Show("")
+	if refused := op.hosts.Refused(); refused != nil {
+		return nil, refused
+	}
+	if in.ctx.Err() != nil {
+		return nil, engine.ErrInterrupted
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.printPlan(plan, "what is left of run "+r.Identity.ID, op)
+	if len(plan.Failed) > 0 {
+		return nil, exit(plan.ExitCode())
+	}
+	return plan, nil
 }
 
 // reopen makes the operation of a recorded run again. Paths of a run are

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -31,8 +32,7 @@ a playbook that comes with the program.`,
 		ValidArgsFunction: completePlaybooks,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !dry && !yes && !a.asks {
-				return wrong("With --yes it runs without asking; etcdplay plan shows what it would do.",
-					"There would be a question before anything is done, and stdin is no terminal. Nothing was done.")
+				return nobodyToAsk("With --yes it runs without asking; etcdplay plan shows what it would do.")
 			}
 			return a.perform(args[0], t, &questions{app: a, yes: yes, given: given}, dry, drift)
 		},
@@ -43,6 +43,11 @@ a playbook that comes with the program.`,
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the plan and end")
 	cmd.Flags().BoolVar(&drift, "accept-drift", false, "go on where the world is no longer as the plan said")
 	return cmd
+}
+
+// nobodyToAsk is the error of a command that would ask.
+func nobodyToAsk(hint string) error {
+	return wrong(hint, "There would be a question before anything is done, and stdin is no terminal. Nothing was done.")
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -106,18 +111,8 @@ func (a *app) perform(playbook string, t target, q *questions, dry, drift bool) 
 	if dry {
 		return nil
 	}
-	if text := q.unanswered(plan); text != "" {
-		return wrong("", "%s. Nothing was done.", strings.ToUpper(text[:1])+text[1:])
-	}
-	if c := plan.Counts; c.Changes+c.Destructive > 0 {
-		ok, err := q.goAhead(in.ctx)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			a.say("question", "", "Nothing was done.")
-			return exit(engine.ExitInterrupted)
-		}
+	if err := a.agreed(in.ctx, plan, q, "Do this?"); err != nil {
+		return err
 	}
 	in.run()
 	op.hosts.takeOver()
@@ -126,6 +121,25 @@ func (a *app) perform(playbook string, t target, q *questions, dry, drift bool) 
 			StateDir: state, AcceptDrift: drift, Stop: in.stop, Invocation: op.invocation, Copies: op.sources, Scrub: op.scrub,
 		})
 	})
+}
+
+// agreed is nil once the operator wants what the plan shows.
+func (a *app) agreed(ctx context.Context, plan *engine.Plan, q *questions, question string) error {
+	if text := q.unanswered(plan); text != "" {
+		return wrong("", "%s. Nothing was done.", strings.ToUpper(text[:1])+text[1:])
+	}
+	if c := plan.Counts; c.Changes+c.Destructive+c.Open == 0 {
+		return nil
+	}
+	ok, err := q.goAhead(ctx, question)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		a.say("question", "", "Nothing was done.")
+		return exit(engine.ExitInterrupted)
+	}
+	return nil
 }
 
 func (a *app) printPlan(plan *engine.Plan, title string, op *operation) {

@@ -21,8 +21,10 @@ func marker(e *engine.Entry) string {
 	switch {
 	case e.Kind == engine.CallEntry:
 		return ">"
-	case e.Skipped:
+	case e.Skipped || e.Recorded:
 		return "."
+	case e.Open:
+		return "!"
 	case e.Role == engine.Confirm:
 		return "?"
 	}
@@ -42,6 +44,8 @@ func effectWord(e *engine.Entry) string {
 		return "playbook"
 	case e.Skipped:
 		return "skip"
+	case e.Recorded:
+		return "done"
 	case e.Role == engine.Confirm:
 		return "ask"
 	case e.Role == engine.Assert:
@@ -61,7 +65,12 @@ func subject(e *engine.Entry) string {
 	case e.Kind == engine.CallEntry || e.Skipped:
 		return ""
 	case e.Role == engine.Assert:
-		if e.Summary != "" {
+		switch {
+		case e.Recorded:
+			return "held"
+		case e.Doubt != "":
+			return "does not hold now"
+		case e.Summary != "":
 			return e.Summary
 		}
 		return "holds"
@@ -82,7 +91,7 @@ func (p Paint) head(e *engine.Entry, last string) string {
 		number = fmt.Sprintf("%2d", e.Number)
 	}
 	colour := func(text string) string { return p.effect(e.Effect, text) }
-	if e.Skipped {
+	if e.Skipped || e.Recorded {
 		colour = p.faint
 	}
 	line := fmt.Sprintf("  %s %s  %s %s %s", colour(marker(e)), number, colour(fmt.Sprintf("%-8s", effectWord(e))),
@@ -92,10 +101,16 @@ func (p Paint) head(e *engine.Entry, last string) string {
 
 // below is what stands beneath the task's line, without indentation.
 func (p Paint) below(e *engine.Entry) []string {
-	if e.Skipped {
+	if e.Skipped || e.Recorded {
 		return nil
 	}
 	var lines []string
+	if e.Open {
+		lines = append(lines, "was begun, and its end is not recorded: looks first whether it took effect,", "and asks where that cannot be seen")
+	}
+	if e.Doubt != "" {
+		lines = append(lines, "as things are now this would fail: "+e.Doubt)
+	}
 	if e.Summary != "" && e.Role != engine.Assert {
 		lines = append(lines, source(e)+e.Summary)
 	}

@@ -64,6 +64,9 @@ type EntryRecord struct {
 	Perhaps bool              `json:"perhaps,omitempty"`
 	ByModel bool              `json:"by_model,omitempty"`
 	Later   bool              `json:"told_during_run,omitempty"`
+	Done    bool              `json:"done,omitempty"`
+	Open    bool              `json:"open,omitempty"`
+	Doubt   string            `json:"would_fail,omitempty"`
 	Summary string            `json:"summary,omitempty"`
 	Details map[string]string `json:"details,omitempty"`
 	Diff    *DiffRecord       `json:"diff,omitempty"`
@@ -214,10 +217,14 @@ func PlanRecords(p *engine.Plan, now time.Time) []Record {
 }
 
 func counts(c engine.Counts) map[string]int {
-	return map[string]int{
+	m := map[string]int{
 		"reads": c.Reads, "checks": c.Checks, "changes": c.Changes,
 		"destructive": c.Destructive, "questions": c.Questions,
 	}
+	if c.Done+c.Open > 0 {
+		m["done"], m["open"] = c.Done, c.Open
+	}
+	return m
 }
 
 func plannedMessage(e *engine.Entry) string {
@@ -234,7 +241,7 @@ func plannedMessage(e *engine.Entry) string {
 func entryRecord(e *engine.Entry) *EntryRecord {
 	r := &EntryRecord{
 		Number: e.Number, Depth: e.Depth, Name: e.Name, Needed: e.Needed, Skipped: e.Skipped, Perhaps: e.Perhaps,
-		ByModel: e.ByModel, Later: e.Later, Summary: e.Summary, Waits: e.Waits, Checks: e.Checks, Verdict: e.Verdict.Checks,
+		ByModel: e.ByModel, Done: e.Recorded, Open: e.Open, Doubt: e.Doubt, Later: e.Later, Summary: e.Summary, Waits: e.Waits, Checks: e.Checks, Verdict: e.Verdict.Checks,
 	}
 	for _, d := range e.Details {
 		if r.Details == nil {

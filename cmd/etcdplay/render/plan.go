@@ -18,8 +18,14 @@ func (p Paint) Plan(plan *engine.Plan, last string) string {
 	for _, c := range plan.Program.Changes {
 		w.line("  ", Change(c))
 	}
-	for i := range plan.Entries {
-		w.entry(&plan.Entries[i])
+	for i := 0; i < len(plan.Entries); i++ {
+		e := &plan.Entries[i]
+		if n := finished(plan.Entries[i:]); n > 0 {
+			w.phase(strings.Repeat("    ", e.Depth), e)
+			i += n
+			continue
+		}
+		w.entry(e)
 	}
 	if len(plan.Failed) > 0 {
 		return w.text.String()
@@ -53,7 +59,15 @@ func Title(pr *engine.Program) string {
 
 // Counts sums up a plan in one sentence.
 func Counts(c engine.Counts) string {
-	return fmt.Sprintf("%s, %s, %s, %d destructive, %s.",
+	before := ""
+	switch {
+	case c.Done+c.Open == 0:
+	case c.Open > 0:
+		before = fmt.Sprintf("%s done, %d begun. Left: ", count(c.Done, "task"), c.Open)
+	default:
+		before = count(c.Done, "task") + " done. Left: "
+	}
+	return before + fmt.Sprintf("%s, %s, %s, %d destructive, %s.",
 		count(c.Reads, "read"), count(c.Checks, "check"), count(c.Changes, "change"),
 		c.Destructive, count(c.Questions, "question"))
 }
@@ -68,6 +82,28 @@ type planWriter struct {
 	depth  int
 	places [maxDepth]engine.Place // by depth: the part of its phase that the last task stood in
 	begun  bool                   // something stands above that a task may follow directly
+}
+
+// finished is the number of entries that follow a phase's and need no line of
+// their own, since all of its tasks are done; zero if that is not so.
+func finished(entries []engine.Entry) int {
+	if e := entries[0]; e.Kind != engine.PhaseEntry || e.Skipped || e.Owed {
+		return 0
+	}
+	n := 0
+	for _, e := range entries[1:] {
+		if e.Depth < entries[0].Depth || e.Kind == engine.PhaseEntry && e.Depth == entries[0].Depth {
+			break
+		}
+		if !e.Recorded {
+			return 0
+		}
+		n++
+	}
+	if n > 0 {
+		entries[0].Recorded = true
+	}
+	return n
 }
 
 func (w *planWriter) line(indent, s string) {
@@ -109,6 +145,10 @@ func (w *planWriter) phase(indent string, e *engine.Entry) {
 	switch {
 	case e.Skipped:
 		name += " (skipped)"
+	case e.Recorded:
+		name += " (done)"
+	case e.Owed:
+		name += " (its cleaning up is finished first; then it begins anew)"
 	case e.Perhaps:
 		name += " (perhaps)"
 	}
