@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv2 "go.etcd.io/etcd/client/v2"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -61,6 +63,9 @@ func turnOnAuth(ctx context.Context, s *sandbox.Sandbox) error {
 	if err != nil || password == "" {
 		return err
 	}
+	if s.API() == 2 {
+		return turnOnAuth2(ctx, s, password)
+	}
 	client, err := sandboxClient(s, []string{s.Hosts()[0].ClientURL()}, "")
 	if err != nil {
 		return err
@@ -77,6 +82,37 @@ func turnOnAuth(ctx context.Context, s *sandbox.Sandbox) error {
 		return fmt.Errorf("the role of etcd's user root: %w", err)
 	}
 	if _, err := client.AuthEnable(ctx); err != nil {
+		return fmt.Errorf("turn authentication on: %w", err)
+	}
+	return nil
+}
+
+// guest is the role of API 2 that everybody has who gives no name.
+const guest = "guest"
+
+// turnOnAuth2 is turnOnAuth for API 2, whose users are others than those of API
+// 3. The latter stays open: with both on, etcd lets nobody change the members
+// over API 2, since it asks for a user of API 3 there.
+func turnOnAuth2(ctx context.Context, s *sandbox.Sandbox, password string) error {
+	config, err := sandboxTLS(s)
+	if err != nil {
+		return err
+	}
+	client, err := clientv2.New(clientv2.Config{
+		Endpoints: []string{s.Hosts()[0].ClientURL()},
+		Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+	})
+	if err != nil {
+		return err
+	}
+	// etcd would make the role guest itself, with all rights on all keys.
+	if err := clientv2.NewAuthRoleAPI(client).AddRole(ctx, guest); err != nil {
+		return fmt.Errorf("etcd's role guest: %w", err)
+	}
+	if err := clientv2.NewAuthUserAPI(client).AddUser(ctx, root, password); err != nil {
+		return fmt.Errorf("etcd's user root: %w", err)
+	}
+	if err := clientv2.NewAuthAPI(client).Enable(ctx); err != nil {
 		return fmt.Errorf("turn authentication on: %w", err)
 	}
 	return nil

@@ -63,17 +63,24 @@ func etcdctlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := box(ts)
 	cmd := exec.Command(filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), args[0], "etcdctl"), args[2:]...)
+	names := []string{"CACERT", "CERT", "KEY", "USER"}
+	if s.API() == 2 {
+		names = []string{"CA_FILE", "CERT_FILE", "KEY_FILE", "USERNAME"}
+	}
 	cmd.Env = []string{"ETCDCTL_ENDPOINTS=" + clientURLs(ts, args[1:2])[0]}
 	if args[0] == "3.4" {
-		cmd.Env = append(cmd.Env, "ETCDCTL_API=3")
+		cmd.Env = append(cmd.Env, fmt.Sprintf("ETCDCTL_API=%d", s.API()))
 	}
-	if ca, cert, key := s.ClientFiles(); ca != "" {
-		cmd.Env = append(cmd.Env, "ETCDCTL_CACERT="+ca, "ETCDCTL_CERT="+cert, "ETCDCTL_KEY="+key)
-	}
+	ca, cert, key := s.ClientFiles()
 	password, err := sandboxPassword(s)
 	ts.Check(err)
 	if password != "" {
-		cmd.Env = append(cmd.Env, "ETCDCTL_USER="+root+":"+password)
+		password = root + ":" + password
+	}
+	for i, value := range []string{ca, cert, key, password} {
+		if value != "" {
+			cmd.Env = append(cmd.Env, "ETCDCTL_"+names[i]+"="+value)
+		}
 	}
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
 	if err := cmd.Run(); (err != nil) != neg {

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -236,7 +235,7 @@ cluster %s {
   group    = %s
   members  = [%s]
 %s}
-`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), cmp.Or(s.meta.API, 3), hclString(s.meta.Hosts[0].scheme()), hclString(s.layout()), hclString(s.Unit()), hclString(DropIn),
+`, hclString(s.Dir), hclString(s.meta.Cluster), hclString(s.meta.Token), s.API(), hclString(s.meta.Hosts[0].scheme()), hclString(s.layout()), hclString(s.Unit()), hclString(DropIn),
 		hclString(s.DataDir()), hclString(owner), hclString(group), strings.Join(members, ", "), s.securityBlocks())
 	for _, h := range s.meta.Hosts {
 		// By default a member listens on all addresses, which here is every host's.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -174,6 +175,9 @@ func (s *Sandbox) Inventory() string { return filepath.Join(s.Dir, "inventory.hc
 
 // Hosts are the hosts, members first.
 func (s *Sandbox) Hosts() []Host { return s.meta.Hosts }
+
+// API is the API of etcd that is spoken.
+func (s *Sandbox) API() int { return cmp.Or(s.meta.API, 3) }
 
 func (s *Sandbox) exe() string { return filepath.Join(s.Dir, "bin", "etcdplay") }
 
