@@ -99,7 +99,6 @@ locals {
   ahead     = [for name, l in task.logs : name if l.exists && (l.term > local.own.term || l.term == local.own.term && l.index > local.own.index)]
   proxies   = flatten([for name, r in task.proxies : [for p in r.proxies : "${name}: ${p.unit} (${p.kind}): ${p.needs}"]])
   force     = "98-force-new-cluster.conf"
-  hold      = "99-etcdplay-hold.conf"
 }
 
 phase "survey" {
@@ -163,32 +162,29 @@ phase "survey" {
 }
 
 phase "hold" {
-  description = "Keep the other members from coming back."
+  description = "Stop the other members, and keep them from coming back."
   when        = length(local.others) > 0
 
   # A member of the old cluster that comes back meanwhile, by a reboot or by a person who means well, would make two
-  # clusters of one. Unlike a mask, this works for unit files in /etc, too, and outlives the next boot.
-  task "systemd_dropin" "hold" {
-    on_each = local.others
-    unit    = cluster.unit
-    name    = local.hold
-    content = <<-EOT
-      # etcd on this host belongs to a cluster that goes on without it. It never starts while this file is here.
-      [Unit]
-      ConditionPathExists=!/
-    EOT
+  # clusters of one. The mask outlives the next boot, and goes when the host joins again.
+  task "systemd_unit" "hold" {
+    on_each  = local.others
+    parallel = length(local.others)
+    unit     = cluster.unit
+    state    = "masked"
+
+    # The quorum is lost, or its loss is meant: both were checked above.
+    allow_downtime = true
   }
 }
 
 phase "stop" {
-  description = "Stop etcd everywhere, and copy what the survivor has."
+  description = "Stop the survivor, and copy what it has."
 
   task "systemd_unit" "stop" {
-    on_each = local.reachable
-    unit    = cluster.unit
-    state   = "stopped"
-
-    # The quorum is lost, or its loss is meant: both were checked above.
+    on             = var.survivor
+    unit           = cluster.unit
+    state          = "stopped"
     allow_downtime = true
   }
 
@@ -353,7 +349,7 @@ output "members" {
 
 output "held" {
   value       = [for h in local.others : h.name if !contains(var.rejoin[*].name, h.name)]
-  description = "Hosts on which a drop-in keeps etcd from starting with its old data. Once that is away, remove the drop-in."
+  description = "Hosts on which etcd is masked, so that it never starts with its old data. Once that is away, systemd_unit with state = \"unmasked\" takes the mask back, or join-member-v2."
 }
 
 output "proxies" {

@@ -42,7 +42,6 @@ variable "health_timeout" {
 
 locals {
   endpoints = coalesce(var.endpoints, cluster.endpoints)
-  hold      = "99-etcdplay-hold.conf"
 }
 
 phase "survey" {
@@ -85,10 +84,24 @@ phase "survey" {
     error_message = "${var.new.name} has data of an earlier member in ${cluster.data_dir}. With set_old_data_aside = true it is moved away."
   }
 
+  # With https, a bad certificate would be noticed only by peers that refuse the new member; beside a single one, that
+  # would be the end of the quorum.
+  task "etcd_certificates" "certificates" {
+    on     = var.new
+    member = var.new.member
+    peers  = flatten(task.before.members[*].peer_urls)
+
+    postcondition {
+      condition     = self.ok
+      error_message = "With its certificates ${var.new.name} cannot join: ${join("; ", self.problems)}."
+    }
+  }
+
+  # A boot of the host must not start etcd with the configuration of its earlier life.
   task "systemd_unit" "stop" {
     on    = var.new
     unit  = cluster.unit
-    state = "stopped"
+    state = "masked"
   }
 
   task "move" "set_aside" {
@@ -129,8 +142,10 @@ phase "join" {
     allow_downtime = true
   }
 
-  # The results of the member addition become the new member's configuration.
+  # The results of the member addition become the new member's configuration:
+  # flags in a drop-in, or in Debian's layout variables in a file.
   task "systemd_dropin" "config" {
+    when = cluster.layout == "etcd-member"
     on   = var.new
     unit = cluster.unit
     name = cluster.dropin
@@ -143,12 +158,31 @@ phase "join" {
     })
   }
 
+  task "file" "variables" {
+    when = cluster.layout == "debian"
+    on   = var.new
+    path = cluster.env_file
+    content = templatefile("templates/etcd.default.tmpl", {
+      name                  = task.add.name
+      member                = var.new.member
+      data_dir              = cluster.data_dir
+      initial_cluster       = task.add.initial_cluster
+      initial_cluster_state = task.add.initial_cluster_state
+      token                 = cluster.token
+    })
+  }
+
   # Only now, with the old data away and the new configuration there, may etcd be started on this host again.
-  task "systemd_dropin" "release" {
+  task "systemd_unit" "release" {
     on    = var.new
     unit  = cluster.unit
-    name  = local.hold
-    state = "absent"
+    state = "unmasked"
+  }
+
+  # A flag that this release of etcd does not know would only be found out by a start that fails.
+  task "etcd_flags" "flags" {
+    on   = var.new
+    unit = cluster.unit
   }
 
   task "systemd_unit" "start" {

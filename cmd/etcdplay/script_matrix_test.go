@@ -55,6 +55,7 @@ var matrixScripts = []struct {
 	{"restore", nil, []variant{{"3.7", true, true}}},
 	{"recover", nil, []variant{{"3.4", true, true}}},
 	{"bootstrap", nil, []variant{{"3.5", true, true}}},
+	{"force-v2", func(v variant) bool { return v.etcd == "3.4" }, []variant{{"3.4", true, false}}},
 	{"provision", func(v variant) bool { return !v.debian }, []variant{{"3.7", true, false}}},
 }
 

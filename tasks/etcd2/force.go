@@ -18,7 +18,7 @@ import (
 type forceArgs struct {
 	Unit    string   `play:"unit,required,unit,nosecret" doc:"The unit of etcd. Its settings have to force a new cluster (ETCD_FORCE_NEW_CLUSTER=true)."`
 	DataDir string   `play:"data_dir,required,abspath,nosecret" doc:"The member's data directory."`
-	Lost    []string `play:"lost" default:"none" doc:"Names of hosts of the inventory that are gone and not asked. Etcd on every other one has to be stopped and held: masked, or with a drop-in that says ConditionPathExists=!/ and lets it never start."`
+	Lost    []string `play:"lost" default:"none" doc:"Names of hosts of the inventory that are gone and not asked. Etcd on every other one has to be stopped and masked: systemd_unit with state = \"masked\", or systemctl mask."`
 	Reach
 }
 
@@ -172,7 +172,7 @@ func (s forceState) atRest() world.Check {
 	if len(found) > 0 {
 		q.Holds = false
 		q.Text = strings.Join(found, "; ")
-		q.Help = "stop and hold etcd there; a machine that is gone for good is named in lost. Members of the old cluster that come back while the new one is formed make two clusters"
+		q.Help = "stop and mask etcd there; a machine that is gone for good is named in lost. Members of the old cluster that come back while the new one is formed make two clusters"
 	}
 	return q
 }

@@ -166,7 +166,7 @@ func (c *cluster) checks(typ *engine.Type, given map[string]cty.Value) (ids []st
 
 const (
 	forceDropin = "run/systemd/system/" + sandbox.Unit + ".d/98-force-new-cluster.conf"
-	holdDropin  = "etc/systemd/system/" + sandbox.Unit + ".d/99-hold.conf"
+	maskDropin  = "etc/systemd/system/" + sandbox.Unit + ".d/" + world.MaskDropin
 )
 
 // force makes a cluster of host 0 alone, which is refused while anything of it
@@ -176,10 +176,10 @@ func (c *cluster) force() {
 	hosts := c.box.Hosts()
 	given := map[string]cty.Value{"unit": str(sandbox.Unit), "data_dir": str(sandbox.DataDir), "lost": strs(hosts[2].Name)}
 	if got := c.checks(forceNewCluster(), given); !slices.Equal(got, []string{"forces", "Q12"}) {
-		c.t.Errorf("got refusals by %v, want the drop-in and the members that are not held", got)
+		c.t.Errorf("got refusals by %v, want the drop-in and the members that are not masked", got)
 	}
 	c.dropin(0, forceDropin, "[Service]\nEnvironment=\"ETCD_FORCE_NEW_CLUSTER=true\"\n")
-	c.dropin(1, holdDropin, "[Unit]\n"+never+"\n")
+	c.dropin(1, maskDropin, "[Unit]\nConditionPathExists=!/\n")
 	given["data_dir"] = str("/var/lib/none")
 	if got := c.checks(forceNewCluster(), given); !slices.Equal(got, []string{"Q13"}) {
 		c.t.Errorf("without data: got refusals by %v", got)
@@ -188,12 +188,12 @@ func (c *cluster) force() {
 	if got := c.checks(forceNewCluster(), given); len(got) != 0 {
 		c.t.Errorf("got refusals by %v", got)
 	}
-	// Held, it cannot be started; one that was only named as lost can, and is seen.
+	// Masked, it cannot be started; one that was only named as lost can, and is seen.
 	if err := c.host(1).Units().Start(c.t.Context(), sandbox.Unit, true); err != nil {
 		c.t.Fatal(err)
 	}
 	if u, err := c.host(1).Unit(c.t.Context(), sandbox.Unit); err != nil || u.MainPID != 0 {
-		c.t.Errorf("a held unit was started: %+v, %v", u, err)
+		c.t.Errorf("a masked unit was started: %+v, %v", u, err)
 	}
 	if err := c.host(2).Units().Start(c.t.Context(), sandbox.Unit, false); err != nil {
 		c.t.Fatal(err)

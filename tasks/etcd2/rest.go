@@ -3,16 +3,16 @@ package etcd2
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"net/url"
+	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/world"
 )
 
 // othersFor bounds the look at the other hosts.
@@ -79,10 +79,6 @@ func answersAt(ctx context.Context, l engine.Look, host string) string {
 	return ""
 }
 
-// never is the line of a drop-in that keeps systemd from starting a unit: the
-// root directory is always there.
-const never = "ConditionPathExists=!/"
-
 // atRest says why etcd on a host is not at rest for good, or "".
 func atRest(ctx context.Context, r conn.Reader, unit string) string {
 	u, err := r.Unit(ctx, unit)
@@ -97,17 +93,8 @@ func atRest(ctx context.Context, r conn.Reader, unit string) string {
 		return ""
 	case u.NeedDaemonReload:
 		return "systemd has an older version of " + unit + " in mind"
-	}
-	for _, p := range u.DropInPaths {
-		raw, err := r.ReadFile(ctx, p)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err.Error()
-		}
-		for line := range strings.Lines(string(raw)) {
-			if strings.TrimSpace(line) == never {
-				return ""
-			}
-		}
+	case slices.ContainsFunc(u.DropInPaths, func(p string) bool { return path.Base(p) == world.MaskDropin }):
+		return ""
 	}
 	return unit + " is stopped and could be started again, by the next boot or by anybody"
 }
