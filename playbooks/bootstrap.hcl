@@ -191,6 +191,18 @@ phase "survey" {
     error_message = "The hosts have different versions of etcd: ${join(", ", [for name, r in task.hosts : "${name} ${r.version}"])}. Install one."
   }
 
+  # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
+  task "stat" "above_data" {
+    on_each = cluster.members
+    when    = cluster.layout == "debian"
+    path    = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+
+    postcondition {
+      condition     = self.owner != "etcd"
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be made safely. Once, on ${target.name}: chown root: DIR && chmod 0755 DIR."
+    }
+  }
+
   # With https, a bad certificate would be noticed only by peers that refuse the member, in their logs.
   task "etcd_certificates" "certificates" {
     on_each = cluster.members

@@ -8,37 +8,27 @@ import (
 )
 
 // TestLabDebian works on Debian's own etcd.service, which is configured by
-// variables in /etc/default/etcd: a member joins, one is replaced, and a flag
-// that Debian's etcd does not know is found before the unit is started.
+// variables in /etc/default/etcd: the clusters of one that the package makes are
+// cleared away, three hosts begin a cluster, a member joins, one is replaced, and
+// a flag that Debian's etcd does not know is found before the unit is started.
 func TestLabDebian(t *testing.T) {
 	l := newLab(t, "3.4", 4) // Debian's release
-	var initial []string
-	for host := 1; host <= 3; host++ {
-		initial = append(initial, hostName(host)+"=http://"+address(host)+":2380")
-	}
 	for host := 1; host <= 4; host++ {
-		// As the package leaves it, were it not masked for the other tests; what an
-		// operator has to do there first comes below.
+		// As the package leaves it, were it not masked for the other tests.
 		l.ssh(host, "rm -f /etc/systemd/system/etcd.service && systemctl daemon-reload")
 		if host < 4 {
-			l.ssh(host, "cat >/etc/default/etcd <<'EOF'\n"+debianFile(host, initial)+"EOF\nsystemctl start --no-block etcd")
+			l.ssh(host, "systemctl start etcd")
 		}
 	}
-	for host := 1; host <= 3; host++ {
-		l.eventually(hostName(host)+" serves", func() bool {
-			_, err := l.try(host, "endpoint", "health")
-			return err == nil
-		})
-	}
+	l.clearPackage("core")
 	l.etcdctl(1, "put", "greeting", "hello")
+	l.whole(1, 2, 3)
 
 	out := l.etcdplay(1, "run", "scale", "--yes", "-i", l.debian("core", 3), "--var", "new="+hostName(4))
 	if !strings.Contains(out, "chown root: DIR") {
 		t.Errorf("a folder that etcd could swap:\n%s", out)
 	}
-	for host := 1; host <= 4; host++ {
-		l.ssh(host, "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd")
-	}
+	l.rooted(4)
 	l.etcdplay(0, "run", "scale", "--yes", "-i", l.debian("core", 3), "--var", "new="+hostName(4))
 	l.whole(1, 2, 3, 4)
 
@@ -72,18 +62,36 @@ systemctl kill -s KILL etcd; true`)
 	}
 }
 
-// debianFile configures a first member.
-func debianFile(host int, initial []string) string {
-	a := address(host)
-	return fmt.Sprintf(`ETCD_NAME="%s"
-ETCD_LISTEN_PEER_URLS="http://0.0.0.0:2380"
-ETCD_LISTEN_CLIENT_URLS="http://%[2]s:2379,http://0.0.0.0:4001"
-ETCD_INITIAL_ADVERTISE_PEER_URLS="http://%[2]s:2380"
-ETCD_ADVERTISE_CLIENT_URLS="http://%[2]s:2379"
-ETCD_INITIAL_CLUSTER="%[3]s"
-ETCD_INITIAL_CLUSTER_STATE="new"
-ETCD_INITIAL_CLUSTER_TOKEN="lab-token"
-`, hostName(host), a, strings.Join(initial, ","))
+// clearPackage makes a cluster of the first three hosts, which run the package's
+// own, each by itself.
+func (l *lab) clearPackage(user string) {
+	l.t.Helper()
+	inventory := l.debian(user, 3)
+	begin := []string{"run", "bootstrap", "--yes", "-i", inventory}
+	clear := []string{"run", "clear-package", "--yes", "-i", inventory, "--var", "hosts=" + hostName(1) + "," + hostName(2) + "," + hostName(3)}
+	if out := l.etcdplay(1, begin...); strings.Count(out, "clear-package.hcl") != 3 {
+		l.t.Errorf("a bootstrap over the package's clusters:\n%s", out)
+	}
+	l.etcdplay(0, clear...)
+	if out := l.etcdplay(1, begin...); !strings.Contains(out, "chown root: DIR") {
+		l.t.Errorf("a folder that etcd could swap:\n%s", out)
+	}
+	for host := 1; host <= 3; host++ {
+		l.rooted(host)
+	}
+	l.etcdplay(0, begin...)
+	for host := 1; host <= 3; host++ {
+		if out := l.ssh(host, "ls -d /var/lib/etcd/default.package-*/member"); strings.Count(out, "\n") != 1 {
+			l.t.Errorf("the package's data on %s: %q", hostName(host), out)
+		}
+	}
+}
+
+// rooted gives the folder of the data directory to root, as an operator has to do
+// once where Debian's package gave it to etcd.
+func (l *lab) rooted(host int) {
+	l.t.Helper()
+	l.ssh(host, "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd")
 }
 
 // debian is the inventory of the lab with Debian's layout.
