@@ -39,8 +39,8 @@ func TestLabScaleAndReplace(t *testing.T) {
 				l.whole(hosts...)
 				l.sameDropin(n, hosts)
 			}
-			l.wreck(2)
 			before := l.members(1)[hostName(2)]
+			l.wreck(2)
 			l.etcdplay(0, "run", "replace-member", "--yes", "-i", l.inventory(c[1], 5, nil), "--var", "failed="+hostName(2))
 			l.whole(1, 2, 3, 4, 5)
 			l.sameDropin(2, []int{1, 2, 3, 4, 5})

@@ -46,6 +46,9 @@ func (l *lab) scheme() string {
 	return "http"
 }
 
+// client is the client URL of a host.
+func (l *lab) client(host int) string { return l.scheme() + "://" + address(host) + ":2379" }
+
 // newLab boots a lab with an etcd of this minor release on its hosts, or skips.
 // Labs do not see each other, so tests with one run side by side.
 func newLab(t *testing.T, version string, hosts int) *lab {
@@ -168,7 +171,7 @@ func (l *lab) try(host int, args ...string) (string, error) {
 		return l.remote(host, "ETCDCTL_API=3 /opt/etcd/etcdctl --endpoints=http://127.0.0.1:2379 "+strings.Join(args, " "))
 	}
 	cmd := exec.Command(l.script, append([]string{
-		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=" + l.scheme() + "://" + address(host) + ":2379",
+		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=" + l.client(host),
 	}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

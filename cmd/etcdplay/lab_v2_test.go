@@ -13,28 +13,61 @@ import (
 // hosts: one machine is gone, one member is dead, and the third goes on with what
 // it has. All is looked at with etcdctl.
 func TestLabForceNewCluster(t *testing.T) {
-	l := newLab(t, "3.4", 5)
-	for host := 1; host <= 5; host++ {
-		l.ssh(host, `mkdir -p /etc/systemd/system/etcd-member.service.d && printf '[Service]\nEnvironment="ETCD_ENABLE_V2=true"\n' >/etc/systemd/system/etcd-member.service.d/10-v2.conf && systemctl daemon-reload`)
+	for _, secured := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "secured"}[secured], func(t *testing.T) {
+			l := newLab(t, "3.4", 5)
+			for host := 1; host <= 5; host++ {
+				l.ssh(host, `mkdir -p /etc/systemd/system/etcd-member.service.d && printf '[Service]\nEnvironment="ETCD_ENABLE_V2=true"\n' >/etc/systemd/system/etcd-member.service.d/10-v2.conf && systemctl daemon-reload`)
+			}
+			if secured {
+				l.certificates()
+				l.bootstrapTLS(4)
+				l.lock2()
+			} else {
+				l.bootstrap(4, "")
+			}
+			l.ctl2(1, "set", "/kept", "precious")
+			l.forceNewCluster(l.speaks2(l.inventory("core", 4, nil)))
+		})
 	}
-	l.bootstrap(4, "")
-	l.ctl2(1, "set", "/kept", "precious")
-	l.ssh(2, "systemctl enable etcd-member")
-	inventory := l.inventory("core", 4, nil)
+}
+
+// speaks2 makes an inventory one of a cluster that speaks API 2.
+func (l *lab) speaks2(inventory string) string {
+	l.t.Helper()
 	raw, err := os.ReadFile(inventory)
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	if err := os.WriteFile(inventory, []byte(strings.Replace(string(raw), "token   =", "api     = 2\n  token   =", 1)), 0o600); err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
+	return inventory
+}
 
+// lock2 wants a password of everybody over API 2 from now on, also of guests.
+func (l *lab) lock2() {
+	l.t.Helper()
+	l.ctl2(1, "user", "add", "root:"+labPassword)
+	l.ctl2(1, "auth", "enable")
+	l.ctl2(1, "role", "remove", "guest")
+	cmd := exec.Command(l.script, "exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"),
+		"--ca-file="+l.pki+"/ca.pem", "--cert-file="+l.pki+"/client.pem", "--key-file="+l.pki+"/client-key.pem", "--endpoints="+l.client(1), "set", "/kept", "by nobody")
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=2")
+	if out, err := cmd.CombinedOutput(); err == nil {
+		l.t.Errorf("nobody can write: %s", out)
+	}
+}
+
+func (l *lab) forceNewCluster(inventory string) {
+	l.t.Helper()
+	l.ssh(2, "systemctl enable etcd-member")
 	l.lab("kill", l.dir, "4")
 	l.wreck(3)
 	l.ssh(2, "systemctl stop etcd-member")
 	l.ssh(3, "systemctl stop etcd-member")
 	if out, err := l.try2(1, "--timeout", "2s", "set", "/kept", "lost"); err == nil {
-		t.Fatalf("a write went through without a quorum: %s", out)
+		l.t.Fatalf("a write went through without a quorum: %s", out)
 	}
 
 	run := []string{
@@ -44,20 +77,20 @@ func TestLabForceNewCluster(t *testing.T) {
 	out := l.etcdplay(0, run...)
 	for _, want := range []string{"Output members = 3", `Output held = ["` + hostName(2) + `"]`} {
 		if !strings.Contains(out, want) {
-			t.Errorf("the output lacks %s:\n%s", want, out)
+			l.t.Errorf("the output lacks %s:\n%s", want, out)
 		}
 	}
 	l.whole2(1, 3, 5)
 	if out := l.ssh(3, "ls -d /var/lib/etcd.before-*/member"); !strings.HasPrefix(out, "/var/lib/etcd.before-") {
-		t.Errorf("old data: %q", out)
+		l.t.Errorf("old data: %q", out)
 	}
 	if out := l.ssh(1, "cat /var/lib/etcd_backup/*/BACKUP.json; ls /var/lib/etcd_backup/*/member/snap/db"); !strings.Contains(out, `"with_v3": true`) {
-		t.Errorf("backup: %q", out)
+		l.t.Errorf("backup: %q", out)
 	}
 	for _, host := range []int{1, 3, 5} {
 		shown := l.ssh(host, "systemctl show -p Environment -p NeedDaemonReload etcd-member; ls /run/systemd/system/etcd-member.service.d 2>/dev/null || true")
 		if strings.Contains(shown, "FORCE") || strings.Contains(shown, "force") || !strings.Contains(shown, "NeedDaemonReload=no") {
-			t.Errorf("%s: %s", hostName(host), shown)
+			l.t.Errorf("%s: %s", hostName(host), shown)
 		}
 	}
 
@@ -74,7 +107,7 @@ func TestLabForceNewCluster(t *testing.T) {
 	l.lab("kill", l.dir, "2")
 	l.lab("boot", l.dir, "2")
 	if out := l.ssh(2, "systemctl is-system-running --wait >/dev/null; systemctl is-enabled etcd-member; systemctl show -p ActiveState -p MainPID etcd-member"); !strings.Contains(out, "enabled") || !strings.Contains(out, "ActiveState=inactive") || !strings.Contains(out, "MainPID=0") {
-		t.Errorf("what was held has been started: %s", out)
+		l.t.Errorf("what was held has been started: %s", out)
 	}
 
 	// The machine that was lost comes back with its data: it cannot join.
@@ -84,14 +117,26 @@ func TestLabForceNewCluster(t *testing.T) {
 		return strings.Contains(l.ssh(4, "journalctl -u etcd-member --no-pager | tail -100"), "removed")
 	})
 	l.whole2(1, 3, 5)
+
+	// The machine that was held joins again, by the playbook for one host.
+	raw, err := os.ReadFile(inventory)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	now := strings.Replace(string(raw), fmt.Sprintf("%q, %q, %q, %q, ", hostName(1), hostName(2), hostName(3), hostName(4)), fmt.Sprintf("%q, %q, %q", hostName(1), hostName(3), hostName(5)), 1)
+	l.etcdplay(0, "run", "join-member-v2", "--yes", "-i", l.file("three.hcl", now), "--var", "new="+hostName(2), "--var", "set_old_data_aside=true")
+	l.whole2(1, 2, 3, 5)
 }
 
 // try2 runs etcdctl over API 2 against the member of a host.
 func (l *lab) try2(host int, args ...string) (string, error) {
 	cmd := exec.Command(l.script, append([]string{
-		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=http://" + address(host) + ":2379",
+		"exec", l.dir, filepath.Join(os.Getenv("ETCDPLAY_ETCDS"), l.version, "etcdctl"), "--endpoints=" + l.client(host),
 	}, args...)...)
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=2")
+	if l.pki != "" {
+		cmd.Env = append(cmd.Env, "ETCDCTL_CA_FILE="+l.pki+"/ca.pem", "ETCDCTL_CERT_FILE="+l.pki+"/client.pem", "ETCDCTL_KEY_FILE="+l.pki+"/client-key.pem", "ETCDCTL_USERNAME=root:"+labPassword)
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
@@ -120,7 +165,7 @@ func (l *lab) whole2(hosts ...int) {
 		l.t.Errorf("health: %s", out)
 	}
 	for _, host := range hosts {
-		if !strings.Contains(list, fmt.Sprintf("name=%s peerURLs=http://%s:2380", hostName(host), address(host))) {
+		if !strings.Contains(list, fmt.Sprintf("name=%s peerURLs=%s://%s:2380", hostName(host), l.scheme(), address(host))) {
 			l.t.Errorf("%s is not in the list:\n%s", hostName(host), list)
 		}
 		if out := l.ctl2(host, "get", "/kept"); out != "precious\n" {
