@@ -105,16 +105,23 @@ func (c *cluster) close() {
 
 // on runs a line of shell on a host.
 func (c *cluster) on(n int, line, stdin string) error {
+	_, err := c.output(n, line, stdin)
+	return err
+}
+
+// output is on, and what the line printed.
+func (c *cluster) output(n int, line, stdin string) (string, error) {
 	session, err := c.hosts[n].NewSession()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer session.Close()
 	session.Stdin = strings.NewReader(stdin)
-	if out, err := session.CombinedOutput(line); err != nil {
-		return fmt.Errorf("host %d: %w: %s", n, err, out)
+	out, err := session.CombinedOutput(line)
+	if err != nil {
+		return "", fmt.Errorf("host %d: %w: %s", n, err, out)
 	}
-	return nil
+	return string(out), nil
 }
 
 // serves waits until member n serves a linearizable read.

@@ -20,6 +20,7 @@ type document struct {
 	Versions  []string
 	Replace   []contender
 	Snapshots snapshots
+	Whole     whole
 	Go        figures
 }
 
@@ -62,6 +63,9 @@ func (d *document) text() string {
 	d.replacement(&b)
 	if d.Snapshots.Bytes > 0 {
 		d.snapshots(&b)
+	}
+	if d.Whole.Bytes > 0 {
+		d.whole(&b)
 	}
 	if d.Go != nil {
 		d.fanOut(&b)

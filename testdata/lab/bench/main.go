@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,6 +29,7 @@ type setup struct {
 	Only     string // names of contenders, with commas between them; empty for all
 	Lab      string // folder of the lab that is up
 	Snapshot int    // MiB of the snapshots; 0 for none
+	Turns    int    // measured rounds of saving and restoring; 0 for none
 }
 
 // here is the folder of this program in the repository.
@@ -41,11 +43,12 @@ func main() {
 	flag.StringVar(&s.Etcd, "etcd", "", "`FOLDER` with etcd and etcdctl")
 	flag.StringVar(&s.Etcdplay, "etcdplay", "bin/etcdplay", "the program `FILE`")
 	flag.StringVar(&s.Bare, "bare", "bin/bench-bare", "the limit's `FILE`")
-	flag.IntVar(&s.Rounds, "rounds", 9, "measured rounds of each")
+	flag.IntVar(&s.Rounds, "rounds", 9, "measured rounds of each replacement; 0 leaves it out")
 	flag.StringVar(&s.Only, "only", "", "measure only the contenders of these `NAMES`, with commas between them")
 	flag.StringVar(&out, "out", "docs/benchmarks.md", "the document `FILE`; - for the terminal")
 	flag.BoolVar(&only, "lab-only", false, "measure nothing but the replacement and snapshots")
 	flag.IntVar(&s.Snapshot, "snapshot", 1024, "`MIB` of the snapshots that are saved and restored; 0 leaves them out")
+	flag.IntVar(&s.Turns, "snapshot-rounds", 3, "measured rounds of saving and of restoring; 0 leaves them out, but not the restore of a whole cluster")
 	flag.StringVar(&s.Lab, "lab", "", "the lab that is up (used by the program itself)")
 	flag.BoolVar(&inside, "inside", false, "measure in the lab (used by the program itself)")
 	flag.Parse()
@@ -108,14 +111,14 @@ func (d *document) measureLab(ctx context.Context, s setup) (err error) {
 		return err
 	}
 	err = lab(ctx, "exec", dir, self, "-inside", "-lab", dir, "-etcd", s.Etcd, "-etcdplay", s.Etcdplay, "-bare", s.Bare,
-		"-rounds", fmt.Sprint(s.Rounds), "-only", s.Only, "-snapshot", fmt.Sprint(s.Snapshot))
+		"-rounds", fmt.Sprint(s.Rounds), "-only", s.Only, "-snapshot", fmt.Sprint(s.Snapshot), "-snapshot-rounds", fmt.Sprint(s.Turns))
 	if err != nil {
 		return err
 	}
-	for name, to := range map[string]any{"results.json": &d.Replace, "snapshots.json": &d.Snapshots} {
+	for name, to := range map[string]any{"results.json": &d.Replace, "snapshots.json": &d.Snapshots, "whole.json": &d.Whole} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
-		if name == "snapshots.json" && s.Snapshot == 0 {
-			continue
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was left out
 		}
 		if err != nil {
 			return err

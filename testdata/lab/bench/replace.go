@@ -44,7 +44,8 @@ func hostName(n int) string    { return fmt.Sprintf("demo-etcd-%d", n) }
 func hostAddress(n int) string { return fmt.Sprintf("10.240.0.%d", n) }
 
 // measureInside forms a cluster on the three hosts and replaces its member again
-// and again, by turns. It writes results.json into the lab's folder.
+// and again, by turns; then it fills the cluster, saves and restores snapshots,
+// and restores the whole of it. The figures go into files in the lab's folder.
 func measureInside(ctx context.Context, s setup) error {
 	c, err := form(ctx, s)
 	if err != nil {
@@ -58,6 +59,28 @@ func measureInside(ctx context.Context, s setup) error {
 	if s.Only != "" {
 		all = slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(strings.Split(s.Only, ","), c.Name) })
 	}
+	if s.Rounds > 0 {
+		if err := c.measureReplacement(ctx, s, all); err != nil {
+			return err
+		}
+	}
+	if s.Snapshot == 0 {
+		return nil
+	}
+	keys, err := c.fill(ctx, s.Snapshot)
+	if err != nil {
+		return err
+	}
+	if s.Turns > 0 {
+		if err := c.measureSnapshot(ctx, s); err != nil {
+			return err
+		}
+	}
+	return c.measureWhole(ctx, s, keys)
+}
+
+// measureReplacement has all replace the member by turns.
+func (c *cluster) measureReplacement(ctx context.Context, s setup, all []contender) error {
 	// The first round warms up: caches of the machine and of the hosts, and
 	// Ansible's connections, which persist.
 	for round := range s.Rounds + 1 {
@@ -74,14 +97,16 @@ func measureInside(ctx context.Context, s setup) error {
 			}
 		}
 	}
-	b, err := json.Marshal(all)
+	return writeJSON(filepath.Join(s.Lab, "results.json"), all)
+}
+
+// writeJSON hands a result over to the process outside the lab.
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.Lab, "results.json"), b, 0o600); err != nil || s.Snapshot == 0 {
-		return err
-	}
-	return c.measureSnapshot(ctx, s)
+	return os.WriteFile(path, b, 0o600)
 }
 
 // contenders are the ways that are compared.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,20 +19,24 @@ type snapshots struct {
 	Save, Restore []contender
 }
 
-// snapshotRounds is how often each is measured; a round takes half a minute.
-const snapshotRounds = 3
-
-// measureSnapshot fills the cluster with so many bytes and has a snapshot of it
-// saved to this machine and restored on a host, by turns. It writes
-// snapshots.json into the lab's folder.
-func (c *cluster) measureSnapshot(ctx context.Context, s setup) error {
+// fill writes so many MiB, and returns the digest of each key's value.
+func (c *cluster) fill(ctx context.Context, mib int) (map[string][sha256.Size]byte, error) {
+	keys := map[string][sha256.Size]byte{}
 	value := make([]byte, 128<<10)
-	for i := range s.Snapshot << 20 / len(value) {
+	for i := range mib << 20 / len(value) {
 		_, _ = rand.Read(value) // it never fails
-		if _, err := c.clients[1].Put(ctx, fmt.Sprintf("fill/%06d", i), string(value)); err != nil {
-			return err
+		key := fmt.Sprintf("fill/%06d", i)
+		if _, err := c.clients[1].Put(ctx, key, string(value)); err != nil {
+			return nil, err
 		}
+		keys[key] = sha256.Sum256(value)
 	}
+	return keys, nil
+}
+
+// measureSnapshot has a snapshot of the cluster saved to this machine and
+// restored on a host, by turns. It writes snapshots.json into the lab's folder.
+func (c *cluster) measureSnapshot(ctx context.Context, s setup) error {
 	const there, etcd = "/var/tmp/snapshot.db", "ETCDCTL_API=3 /opt/etcd/"
 	here := filepath.Join(s.Lab, "snapshots")
 	if err := os.MkdirAll(here, 0o700); err != nil {
@@ -68,7 +72,7 @@ func (c *cluster) measureSnapshot(ctx context.Context, s setup) error {
 			{Name: "etcdplay", Title: "etcdplay", Env: state, Argv: []string{"sh", "-ec", run("restore.hcl", "snapshot="+there, "data_dir="+restored)}},
 		},
 	}
-	for round := range snapshotRounds + 1 {
+	for round := range s.Turns + 1 {
 		for _, list := range [][]contender{all.Save, all.Restore} {
 			for i := range list {
 				which := &list[(round+i)%len(list)]
@@ -94,11 +98,7 @@ func (c *cluster) measureSnapshot(ctx context.Context, s setup) error {
 			}
 		}
 	}
-	b, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(s.Lab, "snapshots.json"), b, 0o600)
+	return writeJSON(filepath.Join(s.Lab, "snapshots.json"), all)
 }
 
 func timed(ctx context.Context, c contender) (float64, error) {
@@ -121,7 +121,7 @@ machine, and restored on the host. Starts of the programs, connections, and for
 etcdplay its plan and its records are included. All take turns, %d rounds after
 one that is not counted.
 
-`, float64(d.Snapshots.Bytes)/(1<<30), snapshotRounds)
+`, float64(d.Snapshots.Bytes)/(1<<30), len(d.Snapshots.Save[0].Seconds))
 	b.WriteString("| | median | fastest | slowest |\n|---|--:|--:|--:|\n")
 	for _, c := range slices.Concat(d.Snapshots.Save, d.Snapshots.Restore) {
 		fmt.Fprintf(b, "| %s | %.1f s | %.1f s | %.1f s |\n", c.Title, c.median(), slices.Min(c.Seconds), slices.Max(c.Seconds))
