@@ -3,7 +3,7 @@
 entry='%n\0%f\0%s\0%u\0%g\0%d\0%i\0%.9Y\0%U\0%G\0'
 
 # mounts: says what is mounted; for each of several looks only once, at the end.
-mounts() { cat /proc/self/mountinfo; }
+mounts() { exec cat /proc/self/mountinfo; }
 glances=
 
 # glance MARK LOOK…: one of several looks, with its end marked.
@@ -87,7 +87,7 @@ content() {
 	fi
 	s=$(stat -L -c %s -- "$1") || exit 120
 	[ "$s" -le "$2" ] || die toobig "$s bytes"
-	head -c "$(($2 + 1))" -- "$1" || exit 120
+	exec head -c "$(($2 + 1))" -- "$1"
 }
 
 free() {
@@ -96,7 +96,7 @@ free() {
 		p=${p%/*}
 		p=${p:-/}
 	done
-	stat -f -c '%a %S' -- "$p" || exit 120
+	exec stat -f -c '%a %S' -- "$p"
 }
 
 # put ID EPOCH WAIT FOLDER NAME SIZE SHA256 MODE USER GROUP MASK: the new file is
@@ -107,29 +107,42 @@ free() {
 put() {
 	id=$1 turn=$2 patience=$3 name=$5 size=$6 sum=$7 mode=$8 user=$9 group=${10} mask=${11}
 	enter "$4"
-	safe "$4"
 	[ ! -d "./$name" ] || [ -L "./$name" ] || die isdir "$name"
 	[ "$size" -lt 1048576 ] || room_for "$size" || die nospace "$size bytes are needed and $s are free"
-	t=.etcdplay-$id.tmp
+	myself
+	set -- "$4" $s
+	t=.etcdplay-$id-$2-$3-$4.tmp
 	set -C
 	umask "${mask:-077}"
 	exec 8>"./$t"
 	umask 077
 	set +C
-	set --
-	[ ! -f "./$name" ] || [ -L "./$name" ] || set -- "./$name"
-	s=$(stat -L -c '%a %u %g' -- /proc/self/fd/8 "$@") || undo
-	set -- $s
-	if [ $# -gt 3 ]; then
-		[ "$mode" != 0 ] || mode=$4
-		[ -n "$user" ] || [ "$5" = "$2" ] || user=$5
-		[ -n "$group" ] || [ "$6" = "$3" ] || group=$6
+	trap 'rm -f -- "./$t"' 0
+	if [ -f "./$name" ] && [ ! -L "./$name" ]; then
+		safe "$1" /proc/self/fd/8 "./$name"
+	else
+		safe "$1" /proc/self/fd/8
+	fi
+	set -- $seen
+	if [ $# -gt 1 ]; then
+		[ "$mode" != 0 ] || mode=${2##*:}
+		o=${2%:*} n=${1%:*}
+		[ -n "$user" ] || [ "${o%:*}" = "${n%:*}" ] || user=${o%:*}
+		[ -n "$group" ] || [ "${o#*:}" = "${n#*:}" ] || group=${o#*:}
 	fi
 	[ "$mode" != 0 ] || mode=600
+	tidy
 	if [ -n "$user$group" ]; then
-		chown -- "$user${group:+:$group}" /proc/self/fd/8 || undo
+		chown -- "$user${group:+:$group}" /proc/self/fd/8 || exit 120
 	fi
+	label
 	fill
+	o=
+	if [ "$((0${1##*:}))" = "$((0$mode))" ]; then # else it may not be readable after
+		sync /proc/self/fd/8 &
+		o=$!
+	fi
+	sum
 	if [ "${s%% *}" != "$sum" ]; then
 		n=$(stat -L -c %s /proc/self/fd/8)
 		if [ "$n" = "$size" ]; then
@@ -138,15 +151,27 @@ put() {
 			room_for "$((size - n))" || printf 'nospace: %s bytes are needed and %s are free\n' "$((size - n))" "$s" >&2
 			printf 'short: %s of %s bytes were written\n' "$n" "$size" >&2
 		fi
-		undo
+		exit 120
 	fi
-	[ "$((0$1))" = "$((0$mode))" ] || chmod -- "00$mode" /proc/self/fd/8 || undo
-	label
-	sync /proc/self/fd/8 || undo
-	op "$id" "$turn" "$patience" name
-	r=$?
-	[ "$r" = 0 ] || rm -f -- "./$t"
-	return "$r"
+	if [ -n "$o" ]; then
+		wait "$o" || exit 120
+	else
+		chmod -- "00$mode" /proc/self/fd/8 && sync /proc/self/fd/8 || exit 120
+	fi
+	op "$id" "$turn" "$patience" name || return
+	trap - 0
+}
+
+# tidy: removes what is left here of those who were killed as they wrote. Their
+# files say by their names who they were.
+tidy() {
+	for p in ./.etcdplay-*-*-*-*.tmp; do
+		[ -f "$p" ] && [ ! -L "$p" ] && [ -O "$p" ] || continue
+		a=${p%.tmp}
+		a=${a#./.etcdplay-*-}
+		n=${a#*-}
+		! gone "${a%%-*}" "${n%%-*}" "${n#*-}" || rm -f -- "$p"
+	done
 }
 
 # room_for BYTES: whether there is so much space here; $s says how much.
@@ -156,7 +181,7 @@ room_for() {
 	[ "$s" -ge "$1" ]
 }
 
-# fill: writes the content; $s begins with the SHA-256 of what is in the file then.
+# fill: writes the content.
 fill() {
 	if [ -n "${text+set}" ]; then
 		printf %s "$text" >&8
@@ -164,30 +189,17 @@ fill() {
 		head -c "$size" <&3 >&8
 	else
 		dd bs=1M iflag=fullblock,count_bytes count="$size" status=none <&3 >&8
-		# The disk is at work while the file is summed up.
-		sync /proc/self/fd/8 &
 	fi
-	s=$(sum)
-	wait
 }
 
-# sum: the SHA-256 of the new file. openssl is several times as fast where the
-# processor can do it.
+# sum: $s begins with the SHA-256 of the new file. openssl is several times as
+# fast where the processor can do it.
 sum() {
 	if [ "$size" -ge 16777216 ] && command -v openssl >/dev/null; then
 		s=$(openssl dgst -sha256 -r </proc/self/fd/8 2>/dev/null)
-		case ${s%% *} in ????????????????????????????????????????????????????????????????)
-			printf '%s\n' "$s"
-			return
-			;;
-		esac
+		case ${s%% *} in ????????????????????????????????????????????????????????????????) return ;; esac
 	fi
-	sha256sum </proc/self/fd/8
-}
-
-undo() {
-	rm -f -- "./$t"
-	exit 120
+	s=$(sha256sum </proc/self/fd/8)
 }
 
 # label: gives the new file the SELinux label that its final path has by the
@@ -195,7 +207,7 @@ undo() {
 label() {
 	[ -e /sys/fs/selinux/enforce ] || return 0
 	s=$(matchpathcon -n "${PWD%/}/$name" 2>/dev/null) || return 0
-	chcon -- "$s" /proc/self/fd/8 || undo
+	chcon -- "$s" /proc/self/fd/8 || exit 120
 }
 
 name() {
@@ -204,7 +216,7 @@ name() {
 		printf 'unsafe: %s was swapped\n' "$name" >&2
 		exit 122
 	fi
-	sync . || exit 122
+	exec sync .
 }
 
 # makedir PATH MODE USER GROUP
@@ -236,7 +248,7 @@ makedir() {
 	[ "$m" = 0 ] || m=$2
 	attributes . "$m" "$3" "$4" || exit "$((120 + 2 * ${made:-0}))"
 	shift 4
-	sync "$@" || exit 122
+	exec sync "$@"
 }
 
 # attributes FILE MODE USER GROUP: of a file that is no symbolic link.
@@ -325,7 +337,7 @@ move() {
 	else
 		[ "$f" -ef /proc/self/fd/6 ] || exit 122
 	fi
-	sync . /proc/self/fd/7 || exit 122
+	exec sync . /proc/self/fd/7
 }
 
 # one_place LINES: whether all lines, of a file system and a mount, are the same.
@@ -352,5 +364,5 @@ remove() {
 		! mounted "${PWD%/}/$2" || die xdev "something is mounted below"
 		rm -rf --one-file-system -- "./$2" || exit 122
 	fi
-	sync . || exit 122
+	exec sync .
 }

@@ -44,23 +44,30 @@ nothing() {
 	exit 120
 }
 
-# safe FOLDER: refuses, for root, a working directory that someone else could
-# have swapped: every folder above it, as written and as it is, is root's own
-# and writable by nobody else, or only with the sticky bit.
+# safe FOLDER [FILE]…: refuses, for root, a working directory that someone else
+# could have swapped: every folder above it, as written and as it is, is root's
+# own and writable by nobody else, or only with the sticky bit. $seen is then
+# USER:GROUP:MODE of each FILE.
 safe() {
-	[ "$me" = 0 ] || return 0
-	written=$1
-	set --
-	for p in "$written" "$PWD"; do
-		[ $# -gt 0 ] && [ "$p" = "$written" ] && continue
+	written=$1 higher='' seen=''
+	shift
+	n=$#
+	[ "$me" != 0 ] || for p in "$written" "$PWD"; do
+		[ -n "$higher" ] && [ "$p" = "$written" ] && continue
 		while [ "$p" != / ]; do
 			p=${p%/*}
 			p=${p:-/}
+			higher=1
 			set -- "$@" "$p"
 		done
 	done
 	[ $# -gt 0 ] || return 0
-	for s in $(stat -L -c '%u:%g:%a' -- "$@"); do
+	s=$(stat -L -c '%u:%g:%a' -- "$@") || exit 120
+	for s in $s; do
+		if [ "$n" -gt 0 ]; then
+			n=$((n - 1)) seen="$seen $s"
+			continue
+		fi
 		a=${s##*:} g=${s#*:}
 		g=${g%%:*}
 		[ "${s%%:*}" = 0 ] || die unsafe "a folder above $written belongs to another user than root"
@@ -84,11 +91,27 @@ mounted() {
 	return 1
 }
 
-# Changes. Each has an entry in the ledger, a folder named by its id: who makes
-# that folder decides whether the change happens, so a change of which nobody
-# knows whether it was begun can be called off for good by making it.
+# Changes. Each has an entry in the ledger, a file named by its id and others
+# beside it: who makes that file decides whether the change happens, so a change
+# of which nobody knows whether it was begun can be called off for good by making it.
 
 room() { [ -d "$R" ] || mkdir -p -- "$R" || exit 120; }
+
+# claim WORDS: makes the entry $I with these in it. 1 means that it is there
+# already, and anything else that it cannot be made.
+claim() {
+	set -C
+	c=
+	{
+		c=1
+		printf '%s\n' "$1"
+	} >"$I"
+	s=$?
+	set +C
+	[ "$s" != 0 ] || return 0
+	[ -n "$c" ] || [ ! -e "$I" ] || return 1
+	return 120
+}
 
 # op ID EPOCH WAIT COMMAND…: does COMMAND if no other did, one at a time, and
 # only while it is this engine's turn. Its output goes to files, so it ends the
@@ -97,13 +120,8 @@ op() {
 	I=$R/$1 epoch=$2 wait=$3
 	shift 3
 	room
-	if ! mkdir -- "$I"; then
-		[ -d "$I" ] && return 78
-		return 120
-	fi
-	read -r s </proc/self/stat
-	read -r b </proc/sys/kernel/random/boot_id
-	began "$b" $s >"$I/start"
+	myself
+	claim "$s" || { [ $? = 1 ] && return 78; return 120; }
 	exec 9>>"$R/lock"
 	c=0
 	if ! flock -w "$wait" 9; then
@@ -113,24 +131,46 @@ op() {
 	else
 		# What the shell itself says of a program that was killed is not wanted.
 		exec 6>&2 2>/dev/null
-		(exec 6>&- 9>&- >"$I/out" 2>"$I/err" && "$@")
+		(exec 6>&- 9>&- >"$I.out" 2>"$I.err" && "$@")
 		r=$?
 		exec 2>&6 6>&-
+		# A program may end as it likes. What changes files says by 120 to 122 whether
+		# it has changed something; what was killed, or failed to make a change durable,
+		# may have.
+		case $1 in
+		run) ;;
+		*) [ "$r" != 1 ] && [ "$r" -le 122 ] || r=122 ;;
+		esac
 	fi
-	printf '%s\n' "$r" >"$I/exit"
+	printf '%s\n' "$r" >"$I.exit"
 	exec 9>&-
 	told
 	return "$r"
 }
 
-began() { printf '%s %s %s\n' "$2" "${23}" "$1"; }
+# myself: $s is this process, as no other will ever be.
+myself() {
+	read -r s </proc/self/stat
+	read -r b </proc/sys/kernel/random/boot_id
+	began "$b" $s
+}
+began() { s="$2 ${23} $1"; }
+
+# gone PROCESS TIME BOOT: whether a process has ended that said this of itself.
+gone() {
+	s=
+	read -r b </proc/sys/kernel/random/boot_id
+	[ "$b" != "$3" ] || [ ! -e "/proc/$1/stat" ] || read -r s <"/proc/$1/stat"
+	[ -z "$s" ] || began "$b" $s
+	[ "$s" != "$1 $2 $3" ]
+}
 
 # told: says how the change of entry $I ended, from the entry itself.
 told() {
-	read -r r <"$I/exit"
+	read -r r <"$I.exit"
 	printf 'ended %s\n' "$r"
-	[ ! -s "$I/out" ] || head -c "$keep" "$I/out"
-	[ ! -s "$I/err" ] || head -c "$keep" "$I/err" >&2
+	[ ! -s "$I.out" ] || head -c "$keep" "$I.out"
+	[ ! -s "$I.err" ] || head -c "$keep" "$I.err" >&2
 }
 keep=1048577
 
@@ -139,22 +179,22 @@ keep=1048577
 outcome() {
 	I=$R/$1
 	room
-	if mkdir -- "$I" 2>/dev/null; then
-		: >"$I/void"
+	if claim void 2>/dev/null; then
 		echo never
 		return
 	fi
 	n=0
-	while [ ! -e "$I/void" ]; do
-		if read -r r 2>/dev/null <"$I/exit"; then
+	while :; do
+		if read -r r 2>/dev/null <"$I.exit"; then
 			told
 			return
 		fi
-		if read -r p t b 2>/dev/null <"$I/start"; then
-			s=
-			read -r now </proc/sys/kernel/random/boot_id
-			[ "$now" != "$b" ] || [ ! -e "/proc/$p/stat" ] || read -r s <"/proc/$p/stat"
-			if [ "$(began "$now" $s)" != "$p $t $b" ] && [ ! -s "$I/exit" ]; then
+		if read -r p t b 2>/dev/null <"$I"; then
+			if [ "$p" = void ]; then
+				echo never
+				return
+			fi
+			if gone "$p" "$t" "$b" && [ ! -s "$I.exit" ]; then
 				echo lost
 				return
 			fi
@@ -166,16 +206,13 @@ outcome() {
 		n=$((n + 1))
 		sleep 0.05
 	done
-	echo never
 }
 
 # stop ID: calls a change off, or kills the program that it runs.
 stop() {
 	I=$R/$1
 	room
-	if mkdir -- "$I" 2>/dev/null; then
-		: >"$I/void"
-	elif [ ! -e "$I/exit" ] && read -r p 2>/dev/null <"$I/pid"; then
+	if ! claim void 2>/dev/null && [ ! -e "$I.exit" ] && read -r p 2>/dev/null <"$I.pid"; then
 		kill -s KILL -- "-$p" 2>/dev/null || kill -s KILL -- "$p"
 	fi
 }
@@ -216,11 +253,9 @@ found() {
 	case $2 in
 	*/*) [ -e "$2" ] || die noprogram "$2" ;;
 	*)
-		(
-			IFS=:
-			for d in $PATH; do [ -f "$d/$2" ] && [ -x "$d/$2" ] && exit 0; done
-			exit 1
-		) || die noprogram "$2"
+		p=$PATH:
+		until [ -z "$p" ] || { [ -f "${p%%:*}/$2" ] && [ -x "${p%%:*}/$2" ]; }; do p=${p#*:}; done
+		[ -n "$p" ] || die noprogram "$2"
 		;;
 	esac
 	cd /
@@ -253,7 +288,7 @@ run() {
 	fi
 	shift
 	read -r s </proc/self/stat
-	printf '%s\n' "${s%% *}" >"$I/pid"
+	printf '%s\n' "${s%% *}" >"$I.pid"
 	program "$@"
 }
 

@@ -59,7 +59,7 @@ func (h *Host) change(ctx context.Context, c change) (ended, error) {
 		}
 		a, err := h.once(ctx, c.script(id, op), p, c.keep)
 		if err == nil {
-			return h.told(id, a)
+			return h.told(id, a, c.killed)
 		}
 		var drop *dropError
 		dropped := errors.As(err, &drop)
@@ -92,12 +92,13 @@ func lockWait(ctx context.Context) int {
 	return max(1, int(time.Until(deadline)/time.Second))
 }
 
-// told reads the answer to a change that was carried out or refused.
-func (h *Host) told(id string, a answer) (ended, error) {
+// told reads the answer to a change that was carried out or refused, by a program
+// or not.
+func (h *Host) told(id string, a answer, program bool) (ended, error) {
 	line, out, _ := bytes.Cut(a.out, []byte("\n"))
 	if status, ok := strings.CutPrefix(string(line), "ended "); ok {
 		h.mu.Lock()
-		h.forget = append(h.forget, id)
+		h.forget, h.untidy = append(h.forget, id), h.untidy || program
 		h.mu.Unlock()
 		code, err := strconv.Atoi(status)
 		if err != nil {
@@ -150,7 +151,7 @@ func (h *Host) settle(ctx context.Context, id string, c change) (e ended, never 
 			line, _, _ := strings.Cut(string(a.out), "\n")
 			switch {
 			case strings.HasPrefix(line, "ended "):
-				e, err := h.told(id, a)
+				e, err := h.told(id, a, c.killed)
 				return e, false, err
 			case line == "never":
 				return ended{}, true, nil

@@ -21,5 +21,8 @@ while IFS=' ' read -r N L K A <&3; do
 	S=$?
 	printf '\n%s %s\n' "$K" "$S"
 	printf '\n%s %s\n' "$K" "$S" >&2
-	[ -z "$A" ] || (cd "$R" && rm -rf -- $A)
+	[ -n "$A" ] || continue
+	set --
+	for X in $A; do set -- "$@" "$X" "$X.in" "$X.pid" "$X.out" "$X.err" "$X.exit"; done
+	(cd "$R" && exec rm -f -- "$@")
 done

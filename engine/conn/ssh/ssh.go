@@ -38,6 +38,7 @@ type Host struct {
 	idle   []*shell
 	coming chan struct{} // closed when a shell that ends a turn is idle; nil if none does
 	forget []string      // ledger entries whose end is known here
+	untidy bool          // one of them holds what a program wrote
 	closed bool
 
 	bus bus
@@ -158,10 +159,11 @@ func (h *Host) once(ctx context.Context, script string, p *payload, keep int) (a
 	case <-ctx.Done():
 		return answer{}, ctx.Err()
 	}
-	s, forget, err := h.takeShell(ctx)
+	s, err := h.takeShell(ctx)
 	if err != nil {
 		return answer{}, err
 	}
+	forget := h.forgettable()
 	a, err := s.do(ctx, script, forget, p, keep)
 	if err != nil || p != nil && a.status != 0 {
 		// What is left of the payload would be read as the next script.
@@ -171,7 +173,7 @@ func (h *Host) once(ctx context.Context, script string, p *payload, keep int) (a
 	defer h.mu.Unlock()
 	switch {
 	case err != nil:
-		h.forget = append(h.forget, forget...)
+		h.forget, h.untidy = append(h.forget, forget...), true
 		if drop := (*dropError)(nil); errors.As(err, &drop) {
 			for _, s := range h.idle { // they went with the connection
 				s.close()
@@ -187,9 +189,8 @@ func (h *Host) once(ctx context.Context, script string, p *payload, keep int) (a
 	return a, nil
 }
 
-// takeShell returns a shell that nobody uses, and what it may remove from the
-// ledger.
-func (h *Host) takeShell(ctx context.Context) (*shell, []string, error) {
+// takeShell returns a shell that nobody uses.
+func (h *Host) takeShell(ctx context.Context) (*shell, error) {
 	s, coming, err := h.idleShell()
 	if s == nil && coming != nil {
 		late := time.NewTimer(500 * time.Millisecond)
@@ -206,15 +207,22 @@ func (h *Host) takeShell(ctx context.Context) (*shell, []string, error) {
 			h.prints.Store(s.word == "printf")
 		}
 	}
-	if err != nil {
-		return nil, nil, err
-	}
+	return s, err
+}
+
+// forgettable takes the ledger entries that are to be removed with the next
+// request: several at once, as that is a process on the host, but what a program
+// wrote is not left there.
+func (h *Host) forgettable() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(h.forget) < 8 && !h.untidy {
+		return nil
+	}
 	n := min(len(h.forget), 64)
 	forget := h.forget[:n:n]
-	h.forget = h.forget[n:]
-	return s, forget, nil
+	h.forget, h.untidy = h.forget[n:], len(h.forget) > n && h.untidy
+	return forget
 }
 
 // idleShell returns a shell that nobody uses, nil if there is none; one may be
@@ -232,11 +240,4 @@ func (h *Host) idleShell() (*shell, <-chan struct{}, error) {
 	s := h.idle[last]
 	h.idle = h.idle[:last]
 	return s, nil, nil
-}
-
-// unforget takes ledger entries back that were not removed.
-func (h *Host) unforget(ids []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.forget = append(h.forget, ids...)
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,6 +88,12 @@ func freePort(t testing.TB) int {
 // own ledger is not used: sshd sees a private one.
 func startServer(t testing.TB, lines ...string) *server {
 	t.Helper()
+	return startIn(t, []string{"--mount"}, lines...)
+}
+
+// startIn is startServer in these namespaces of unshare.
+func startIn(t testing.TB, namespaces []string, lines ...string) *server {
+	t.Helper()
 	sshd, keygen := program(t, "sshd"), program(t, "ssh-keygen")
 	me, err := user.Current()
 	if err != nil {
@@ -114,7 +121,7 @@ func startServer(t testing.TB, lines ...string) *server {
 	write(t, s.known, strings.Join(known, "\n")+"\n")
 	file := filepath.Join(s.dir, "sshd_config")
 	write(t, file, strings.Join(append(lines, config...), "\n")+"\n")
-	s.run(t, sshd, file)
+	s.run(t, namespaces, sshd, file)
 	return s
 }
 
@@ -134,7 +141,7 @@ func authorize(t testing.TB, identity string) string {
 	return file
 }
 
-func (s *server) run(t testing.TB, sshd, config string) {
+func (s *server) run(t testing.TB, namespaces []string, sshd, config string) {
 	t.Helper()
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
 	if os.Geteuid() == 0 {
@@ -143,8 +150,10 @@ func (s *server) run(t testing.TB, sshd, config string) {
 				t.Fatal(err)
 			}
 		}
-		cmd = exec.Command(program(t, "unshare"), "--mount", "/bin/sh", "-c",
-			"mount -t tmpfs -o mode=0700 run /run/etcdplay && mount -t tmpfs -o mode=0700 lib /var/lib/etcdplay && exec \"$@\"", "sh", sshd, "-D", "-e", "-f", config)
+		cmd = exec.Command(program(t, "unshare"), slices.Concat(namespaces, []string{
+			"/bin/sh", "-c",
+			"mount -t tmpfs -o mode=0700 run /run/etcdplay && mount -t tmpfs -o mode=0700 lib /var/lib/etcdplay && exec \"$@\"", "sh", sshd, "-D", "-e", "-f", config,
+		})...)
 	}
 	cmd.Stderr = s.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

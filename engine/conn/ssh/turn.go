@@ -28,12 +28,11 @@ func (h *Host) tryTurn(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	s, forget, err := h.takeShell(ctx)
+	s, err := h.takeShell(ctx)
 	if err != nil {
 		<-h.slots
 		return nil, err
 	}
-	h.unforget(forget)
 	give := func() {
 		s.close()
 		<-h.slots

@@ -69,7 +69,7 @@ func (h *Host) WriteFile(ctx context.Context, p string, f conn.File) error {
 		},
 		payload: func() *payload { return &payload{content: f.Content, size: f.Size, progress: f.Progress} },
 		clear: func(id string) string {
-			return "cd -P -- " + quote(dir) + " && rm -f -- " + quote("./.etcdplay-"+id+".tmp")
+			return "cd -P -- " + quote(dir) + " && rm -f -- " + quote("./.etcdplay-"+id) + "-*.tmp"
 		},
 		once: true,
 		keep: 256,
