@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/tasks/etcdunit"
 )
 
 // HostArgs is the arguments of etcd_host.
@@ -22,7 +22,7 @@ type HostArgs struct {
 	Needs   []string `play:"needs,abspath,nosecret" default:"none" doc:"Files that have to be there."`
 	Unit    *string  `play:"unit,unit,nosecret" default:"cluster.unit" doc:"The unit that the member will run as."`
 	DataDir *string  `play:"data_dir,abspath,nosecret" default:"cluster.data_dir" doc:"The member's data directory."`
-	Etcd    *string  `play:"etcd,abspath,nosecret" default:"what the unit runs" doc:"The etcd program on the host, which is asked for its version. Without it the version is that of the unit's ETCD_IMAGE_TAG or, where the unit runs a program called etcd, that program's."`
+	Etcd    *string  `play:"etcd,abspath,nosecret" default:"what the unit runs" doc:"The etcd program on the host, which is asked for its version. Without it the version is that of the unit's ETCD_IMAGE_TAG, or that of a program called etcd which the unit starts, itself or by a wrapper."`
 }
 
 // HostResults is the results of etcd_host.
@@ -84,9 +84,7 @@ func observeHost(ctx context.Context, l engine.Look, a HostArgs) (s hostState, e
 		s.against("%s is %s", name, u.ActiveState)
 	}
 	if u.LoadState == "loaded" {
-		if s.Version, err = version(ctx, l.Host, u, a.Etcd); err != nil {
-			s.against("%v", err)
-		}
+		s.tell(ctx, l.Host, u, a)
 		if u.UnitFileState == "disabled" {
 			s.Notes = append(s.Notes, name+" is disabled: the next boot will not start it")
 		}
@@ -165,44 +163,21 @@ func (s *hostState) knock(ctx context.Context, h conn.Reader, a HostArgs) (taken
 	return taken
 }
 
-var (
-	tagForm     = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)`)
-	versionForm = regexp.MustCompile(`(?m)^etcd Version: (\d+\.\d+\.\d+\S*)`)
-)
-
-// version is that of the etcd which the unit will run. A wrapper is not asked: it
-// may do more than to pass its arguments on.
-func version(ctx context.Context, h conn.Reader, u conn.Unit, etcd *string) (string, error) {
-	program := ""
-	switch {
-	case etcd != nil:
-		program = *etcd
-	default:
-		for _, e := range slices.Backward(u.Environment) {
-			if tag, ok := strings.CutPrefix(e, "ETCD_IMAGE_TAG="); ok {
-				if v := tagForm.FindStringSubmatch(tag); v != nil {
-					return v[1], nil
-				}
-			}
-		}
-		for _, argv := range u.ExecStart {
-			if len(argv) > 0 && path.Base(argv[0]) == "etcd" {
-				program = argv[0]
-			}
-		}
-	}
-	if program == "" {
-		return "", fmt.Errorf("which etcd %s will run cannot be told: it has no ETCD_IMAGE_TAG, and its command is none called etcd; name the program", u.Name)
-	}
-	r, err := h.Query(ctx, conn.Command{Argv: []string{program, "--version"}})
+// tell fills in the version of the etcd that the unit will run.
+func (s *hostState) tell(ctx context.Context, h conn.Reader, u conn.Unit, a HostArgs) {
+	start, err := etcdunit.Read(ctx, h, u)
 	if err != nil {
-		return "", err
+		s.against("%v", err)
+		return
 	}
-	v := versionForm.FindSubmatch(r.Stdout)
-	if r.ExitCode != 0 || v == nil {
-		return "", fmt.Errorf("%s --version ended with exit code %d and told no version of etcd", program, r.ExitCode)
+	version, source, err := start.Version(ctx, h, a.Etcd)
+	switch {
+	case err != nil:
+		s.against("%v", err)
+	case version == "":
+		s.against("which etcd %s will run cannot be told: %s; name the program (etcd)", u.Name, source)
 	}
-	return string(v[1]), nil
+	s.Version = version
 }
 
 func planHost(p engine.Planning, a HostArgs, s hostState) (engine.Planned, HostResults) {

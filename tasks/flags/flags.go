@@ -1,6 +1,5 @@
 // Package flags has the task type etcd_flags, which holds what a unit gives to
-// etcd against what its release knows. It knows how the flags and variables of
-// an etcd stand in a unit, and how the release that it runs can be told; which
+// etcd against what its release knows. What that is tells tasks/etcdunit; which
 // flags a release has stands in engine/flags.
 package flags
 
@@ -15,6 +14,7 @@ import (
 	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/flags"
 	"github.com/etcdplay/etcdplay/engine/world"
+	"github.com/etcdplay/etcdplay/tasks/etcdunit"
 )
 
 // Types lists the task types of this package.
@@ -55,28 +55,22 @@ func observeFlags(ctx context.Context, l engine.Look, a flagsArgs) (st flagsStat
 		return st, fmt.Errorf("%w on %s: %s", conn.ErrNoUnit, l.Host.Name(), a.Unit)
 	case err != nil:
 		return st, err
-	case len(u.ExecStart) == 0 || len(u.ExecStart[0]) == 0:
-		return st, fmt.Errorf("%s starts nothing", a.Unit)
 	case u.NeedDaemonReload:
 		return st, fmt.Errorf("systemd has an older version of %s in mind (NeedDaemonReload); let it read the files with systemctl daemon-reload", a.Unit)
 	}
-	env, err := environment(ctx, l.Host, u)
-	if err != nil {
+	start, err := etcdunit.Read(ctx, l.Host, u)
+	switch {
+	case err != nil:
+		return st, err
+	case len(start.Argv) == 0:
+		return st, fmt.Errorf("%s starts nothing", a.Unit)
+	}
+	if st.Version, st.Source, err = start.Version(ctx, l.Host, a.Etcd); err != nil {
 		return st, err
 	}
-	argv := expand(u.ExecStart[len(u.ExecStart)-1], env)
-	argv[0] = strings.TrimLeft(argv[0], "@-:+!|")
-	w, err := wrapped(ctx, l.Host, argv[0])
-	if err != nil {
-		return st, err
-	}
-	if st.Version, st.Source, err = version(ctx, l.Host, a.Etcd, argv[0], w, env); err != nil {
-		return st, err
-	}
-	given := given(argv[1:])
-	st.Flags = given
+	st.Flags = given(start.Argv[1:])
 	release, known := flags.Release(st.Version)
-	problems := st.problems(release, known, env, w)
+	problems := st.problems(release, known, start)
 	if len(problems) == 0 {
 		return st, nil
 	}
@@ -84,7 +78,7 @@ func observeFlags(ctx context.Context, l engine.Look, a flagsArgs) (st flagsStat
 }
 
 // problems is all that keeps etcd from starting, and fills in what it ignores.
-func (st *flagsState) problems(release string, known bool, env map[string]string, w wrapper) (problems []string) {
+func (st *flagsState) problems(release string, known bool, start etcdunit.Start) (problems []string) {
 	for _, f := range st.Flags {
 		switch {
 		case known && !flags.Has(release, f):
@@ -93,7 +87,7 @@ func (st *flagsState) problems(release string, known bool, env map[string]string
 			problems = append(problems, fmt.Sprintf("no release of etcd from %s on knows --%s", flags.Releases()[0], f))
 		}
 		name := variable(f)
-		if _, both := env[name]; both && !w.unsets(name) && shadows(st.Version) {
+		if _, both := start.Env[name]; both && !start.Unsets(name) && shadows(st.Version) {
 			problems = append(problems, fmt.Sprintf("--%s and %s are both set; since 3.4 etcd takes only one of the two", f, name))
 		}
 	}
@@ -103,7 +97,7 @@ func (st *flagsState) problems(release string, known bool, env map[string]string
 	if !known {
 		return problems
 	}
-	for name := range env {
+	for name := range start.Env {
 		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "ETCD_"), "_", "-"))
 		if strings.HasPrefix(name, "ETCD_") && !flags.Has(release, flag) && !slices.Contains(ofUnits, name) {
 			st.Ignored = append(st.Ignored, name)

@@ -136,11 +136,13 @@ func TestUnits(t *testing.T) {
 			argv: []string{wrapper, "--config-file=/x", "--name=a"}, env: []string{"ETCD_IMAGE_TAG=v3.6.1"}, files: of(coreos),
 			want: "ignores all its other flags",
 		},
-		"nothing tells the version":  {argv: []string{wrapper, "--enable-v2"}, files: of(coreos)},
-		"no release has it":          {argv: []string{wrapper, "--nmae=a"}, files: of(coreos), want: "no release of etcd from 3.4 on knows --nmae"},
-		"a release not in the table": {argv: []string{wrapper, "--anything"}, env: []string{"ETCD_IMAGE_TAG=v3.8.0"}, files: of(coreos), version: "3.8.0"},
-		"nothing is started":         {argv: nil, want: "starts nothing"},
-		"an old view":                {argv: []string{wrapper}, unit: conn.Unit{NeedDaemonReload: true}, want: "NeedDaemonReload"},
+		"nothing tells the version":              {argv: []string{wrapper, "--enable-v2"}, files: of(coreos)},
+		"no release has it":                      {argv: []string{wrapper, "--nmae=a"}, files: of(coreos), want: "no release of etcd from 3.4 on knows --nmae"},
+		"a release not in the table":             {argv: []string{wrapper, "--anything"}, env: []string{"ETCD_IMAGE_TAG=v3.8.0"}, files: of(coreos), version: "3.8.0"},
+		"a program of another name is not asked": {argv: []string{"/bin/sh", "--name=a"}},
+		"but its tag counts":                     {argv: []string{"/bin/sh", "--name=a"}, env: []string{"ETCD_IMAGE_TAG=v3.6.1"}, version: "3.6.1"},
+		"nothing is started":                     {argv: nil, want: "starts nothing"},
+		"an old view":                            {argv: []string{wrapper}, unit: conn.Unit{NeedDaemonReload: true}, want: "NeedDaemonReload"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := s.look(t)

@@ -1,4 +1,8 @@
-package flags
+// Package etcdunit reads a unit that runs etcd: the command line and the variables
+// that etcd is started with, and which release it will be. It asks the host, and
+// starts nothing but an etcd for its version. It must not know what is right or
+// wrong with what it finds.
+package etcdunit
 
 import (
 	"context"
@@ -11,6 +15,28 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine/conn"
 )
+
+// Start is what a unit gives to the etcd that it starts.
+type Start struct {
+	Argv   []string          // with its variables put in; the first is the program
+	Env    map[string]string // of the process
+	script string            // that stands in place of etcd; "" if the unit starts a program
+}
+
+// Read is the start of a unit, which has to be loaded. It is empty for one that
+// starts nothing.
+func Read(ctx context.Context, r conn.Reader, u conn.Unit) (s Start, err error) {
+	if len(u.ExecStart) == 0 || len(u.ExecStart[len(u.ExecStart)-1]) == 0 {
+		return s, nil
+	}
+	if s.Env, err = environment(ctx, r, u); err != nil {
+		return s, err
+	}
+	s.Argv = expand(u.ExecStart[len(u.ExecStart)-1], s.Env)
+	s.Argv[0] = strings.TrimLeft(s.Argv[0], "@-:+!|")
+	s.script, err = script(ctx, r, s.Argv[0])
+	return s, err
+}
 
 // environment is the variables that the unit gives to what it starts: its own,
 // those of its files, which win, without those that it takes away.
@@ -100,33 +126,30 @@ func expand(argv []string, env map[string]string) []string {
 	return out
 }
 
-// wrapper is the script that a unit starts in place of etcd; the zero value is
-// that it starts etcd itself.
-type wrapper struct{ script string }
-
 // longestScript is the size in bytes up to which what a unit starts is taken
 // for a script: an etcd is a thousand times larger.
 const longestScript = 64 << 10
 
-func wrapped(ctx context.Context, r conn.Reader, program string) (wrapper, error) {
+// script is the text of a wrapper; "" for a program.
+func script(ctx context.Context, r conn.Reader, program string) (string, error) {
 	info, err := r.Stat(ctx, program)
 	if err != nil {
-		return wrapper{}, err
+		return "", err
 	}
 	if !info.Mode.IsRegular() || info.Size > longestScript {
-		return wrapper{}, nil
+		return "", nil
 	}
 	content, err := r.ReadFile(ctx, program)
 	if err != nil || !strings.HasPrefix(string(content), "#!") {
-		return wrapper{}, err
+		return "", err
 	}
-	return wrapper{string(content)}, nil
+	return string(content), nil
 }
 
-// unsets reports whether the script takes a variable away. Flatcar's does so
+// Unsets reports whether a wrapper takes a variable away. Flatcar's does so
 // with ETCD_NAME where it is given --name.
-func (w wrapper) unsets(name string) bool {
-	for line := range strings.Lines(w.script) {
+func (s Start) Unsets(name string) bool {
+	for line := range strings.Lines(s.script) {
 		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n;&|", r) })
 		if i := slices.Index(words, "unset"); i >= 0 && slices.Contains(words[i:], name) {
 			return true
@@ -135,11 +158,14 @@ func (w wrapper) unsets(name string) bool {
 	return false
 }
 
-// etcd is the program of that name which the script becomes in the end, "" if
-// there is none in it.
-func (w wrapper) etcd() string {
+// etcd is the program of that name which is started, or which the wrapper becomes
+// in the end; "" if there is none.
+func (s Start) etcd() string {
 	found := ""
-	for line := range strings.Lines(w.script) {
+	if s.script == "" && path.Base(s.Argv[0]) == "etcd" {
+		return s.Argv[0]
+	}
+	for line := range strings.Lines(s.script) {
 		words := strings.Fields(strings.TrimSpace(line))
 		if len(words) == 0 || words[0] != "exec" {
 			continue
@@ -154,32 +180,34 @@ func (w wrapper) etcd() string {
 }
 
 var (
-	told   = regexp.MustCompile(`(?m)^etcd Version: (\S+)`)
-	tagged = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)`)
+	told   = regexp.MustCompile(`(?m)^etcd Version: (\d+\.\d+\.\d+\S*)`)
+	tagged = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)`)
 )
 
-// version is that of the etcd which is run, and how it is told. No wrapper is
-// ever started: Flatcar's stops the running container first.
-func version(ctx context.Context, r conn.Reader, etcd *string, program string, w wrapper, env map[string]string) (version, source string, err error) {
-	ask := program
-	switch {
-	case etcd != nil:
-		ask = *etcd
-	case w.script == "":
-	case tagged.MatchString(env["ETCD_IMAGE_TAG"]):
-		return tagged.FindStringSubmatch(env["ETCD_IMAGE_TAG"])[1], "ETCD_IMAGE_TAG", nil
-	case w.etcd() != "":
-		ask = w.etcd()
+// Version is that of the etcd which will run, and how it is told; or no version,
+// and why not. named, unless nil, is the program to ask. No wrapper is ever
+// started: Flatcar's stops the running container first.
+func (s Start) Version(ctx context.Context, r conn.Reader, named *string) (version, source string, err error) {
+	ask := ""
+	switch tag := tagged.FindStringSubmatch(s.Env["ETCD_IMAGE_TAG"]); {
+	case named != nil:
+		ask = *named
+	case len(s.Argv) == 0:
+		return "", "the unit starts nothing", nil
+	case tag != nil && (s.script != "" || s.etcd() == ""):
+		return tag[1], "ETCD_IMAGE_TAG", nil
+	case s.etcd() == "":
+		return "", s.Argv[0] + " does not tell which etcd it runs", nil
 	default:
-		return "", program + " does not tell which etcd it runs", nil
+		ask = s.etcd()
 	}
 	result, err := r.Query(ctx, conn.Command{Argv: []string{ask, "--version"}})
 	if err != nil {
 		return "", "", err
 	}
 	found := told.FindSubmatch(result.Stdout)
-	if found == nil {
-		return "", ask + " does not tell its version", nil
+	if found == nil || result.ExitCode != 0 {
+		return "", ask + " --version tells no version of etcd", nil
 	}
 	return string(found[1]), ask, nil
 }
