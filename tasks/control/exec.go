@@ -154,7 +154,13 @@ func applyExec(ctx context.Context, h engine.Hands, a execArgs, s execState) (ex
 		return execResults{}, nil
 	}
 	res, err := h.Host.Run(ctx, a.command())
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist) && a.Dir != nil:
+		return execResults{}, engine.Definite(fmt.Errorf("%w; the host lacks the program, or the directory %q", err, *a.Dir))
+	case !errors.Is(err, conn.ErrOutcomeUnknown) && ctx.Err() == nil:
+		return execResults{}, engine.Definite(err) // by the promise of conn.Host nothing began
+	default:
 		return execResults{}, err
 	}
 	r, err := a.answer(res)

@@ -204,9 +204,9 @@ func hashOnHost(ctx context.Context, r conn.Reader, file string) (string, error)
 	case !errors.Is(err, conn.ErrTooBig):
 		return "", err
 	}
-	res, err := r.Query(ctx, conn.Command{Argv: []string{"sha256sum", "--", file}})
-	if err != nil || res.ExitCode != 0 || len(res.Stdout) < 64 {
+	sum, _, err := sumOnHost(ctx, r, file)
+	if err != nil {
 		return "", ctx.Err() // unknown, and so it is fetched and written again
 	}
-	return string(res.Stdout[:64]), nil
+	return sum, nil
 }
