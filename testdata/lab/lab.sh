@@ -59,10 +59,42 @@ boot() { # LAB HOST
 		awk -v a="10.240.0.$host" '{print a, $1, $2}' "$dir/root/etc/ssh/ssh_host_ed25519_key.pub" >>"$lab/known_hosts"
 	fi
 	# nspawn must not inherit this script's output: whoever waits for it would wait for the host.
-	setsid systemd-nspawn --quiet --keep-unit --register=no --boot --console=pipe --link-journal=no \
-		--network-namespace-path="/run/netns/$ns" --bind-ro="$(cat "$lab/etcd"):/opt/etcd" \
-		-D "$dir/root" </dev/null >"$dir/console" 2>&1 &
+	(
+		join_cgroups "$ns"
+		exec setsid systemd-nspawn --quiet --keep-unit --register=no --boot --console=pipe --link-journal=no \
+			--network-namespace-path="/run/netns/$ns" --bind-ro="$(cat "$lab/etcd"):/opt/etcd" \
+			-D "$dir/root"
+	) </dev/null >"$dir/console" 2>&1 &
 	echo $! >"$dir/pid"
+}
+
+# cgroups lists where this machine has trees of them that a systemd would use.
+cgroups() {
+	local d
+	for d in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+		[ ! -w "$d/cgroup.procs" ] || echo "$d"
+	done
+}
+
+# join_cgroups puts this process into groups of its own: nspawn makes those of the
+# host below, by the same names for every host, and then one host's systemd would
+# remove the group of another's unit in the moment in which it starts.
+join_cgroups() { # NAME
+	local d
+	for d in $(cgroups); do
+		mkdir -p "$d/$1"
+		echo 0 >"$d/$1/cgroup.procs"
+	done
+}
+
+leave_cgroups() { # NAME
+	local d n
+	for d in $(cgroups); do
+		for n in $(seq 100); do
+			[ -e "$d/$1" ] || break
+			find "$d/$1" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+		done
+	done
 }
 
 await() { # LAB HOST: until its sshd answers
@@ -210,6 +242,7 @@ down)
 	for host in $(hosts "$lab"); do
 		unmount "$lab" "$host"
 		ip netns del "$(netns "$lab" "$host")" 2>/dev/null || true
+		leave_cgroups "$(netns "$lab" "$host")"
 	done
 	ip netns del "$(hub "$lab")" 2>/dev/null || true
 	rm -rf "$lab"
