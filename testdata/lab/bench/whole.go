@@ -47,7 +47,6 @@ type event struct {
 	Phase   string    `json:"phase"`
 	Task    string    `json:"task"`
 	Status  string    `json:"status"`
-	Seconds float64   `json:"seconds"`
 	Outputs map[string]struct {
 		Value any `json:"value"`
 	} `json:"outputs"`
@@ -101,6 +100,7 @@ func etcdplay(ctx context.Context, s setup, book string, args ...string) (run, e
 	if err != nil {
 		return r, fmt.Errorf("%s: %w\n%s", book, err, out)
 	}
+	started := map[string]time.Time{}
 	for line := range bytes.Lines(out) {
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
@@ -108,9 +108,11 @@ func etcdplay(ctx context.Context, s setup, book string, args ...string) (run, e
 		}
 		r.events = append(r.events, e)
 		switch e.Type {
+		case "phase_start":
+			started[e.Phase] = e.Time
 		case "phase_end":
-			if e.Status == "ok" && e.Seconds > 0 {
-				r.Phases = append(r.Phases, phase{e.Phase, e.Seconds})
+			if e.Status == "ok" {
+				r.Phases = append(r.Phases, phase{e.Phase, e.Time.Sub(started[e.Phase]).Seconds()})
 			}
 		case "outputs":
 			for name, o := range e.Outputs {
