@@ -25,6 +25,7 @@ type fold struct {
 	contacts  map[string]Contact // by host, or by address on the way to one
 	members   *membersLine       // what the run expects; nil if nothing
 	replaced  bool               // the cluster that the run began with is no more
+	elsewhere []string           // where the other serves, beside the inventory's endpoints
 	stop      *stopLine          // of the last incarnation; nil if it just ended
 	end       *endLine
 	exposed   time.Duration

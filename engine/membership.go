@@ -26,6 +26,8 @@ type membersLine struct {
 	// Replaced: another cluster stands in this one's place from here on. Its ID is
 	// of its own making, and so nothing is expected until the run's end.
 	Replaced bool `json:"replaced,omitempty"`
+	// Elsewhere is where that cluster serves clients, beside the inventory's endpoints.
+	Elsewhere []string `json:"elsewhere,omitempty"`
 }
 
 type memberLine struct {
@@ -153,7 +155,7 @@ func (r *runner) leaves(advance func(*world.World)) *membersLine {
 	after := membersLine{}
 	switch {
 	case w.Cluster.Replaced && !r.fold.replaced:
-		after.Replaced = true
+		after.Replaced, after.Elsewhere = true, w.Cluster.Elsewhere
 	case w.Cluster.Replaced || r.fold.members == nil:
 		return nil
 	case w.Cluster.Known:
@@ -172,6 +174,7 @@ func (f *fold) expect(l *membersLine) {
 	case l == nil:
 	case l.Cluster == "":
 		f.members, f.replaced = nil, f.replaced || l.Replaced
+		f.elsewhere = append(f.elsewhere, l.Elsewhere...)
 	default:
 		f.members = l
 	}

@@ -53,7 +53,12 @@ func newPlanner(p *Program, env Env) *planner {
 
 func (m *planner) make(ctx context.Context, p *Program) (*Plan, error) {
 	foresee(ctx, p, m.env)
-	m.world.Cluster = survey(ctx, p, m.env, m.left != nil && m.left.fold.replaced)
+	var replaced bool
+	var elsewhere []string
+	if m.left != nil {
+		replaced, elsewhere = m.left.fold.replaced, m.left.fold.elsewhere
+	}
+	m.world.Cluster = survey(ctx, p, m.env, replaced, elsewhere)
 	s := newScope(m.env.Identity)
 	w := planWalk{planner: m, program: p}
 	err := w.phases(ctx, s)
@@ -70,8 +75,9 @@ func (m *planner) make(ctx context.Context, p *Program) (*Plan, error) {
 	return m.plan, nil
 }
 
-// survey reads the cluster, where there is one to read.
-func survey(ctx context.Context, p *Program, env Env, replaced bool) world.Cluster {
+// survey reads the cluster, where there is one to read. One that has replaced the
+// inventory's may be found elsewhere as well.
+func survey(ctx context.Context, p *Program, env Env, replaced bool, elsewhere []string) world.Cluster {
 	if env.Survey == nil || len(p.Cluster.Endpoints) == 0 {
 		return world.Cluster{Why: "the inventory names no endpoints"}
 	}
@@ -79,7 +85,7 @@ func survey(ctx context.Context, p *Program, env Env, replaced bool) world.Clust
 	if replaced {
 		l.Cluster.ID = "" // the inventory's is of the cluster that was there before
 	}
-	return env.Survey(ctx, l, p.Cluster.Endpoints)
+	return env.Survey(ctx, l, slices.Concat(p.Cluster.Endpoints, elsewhere))
 }
 
 // lookAt is the eyes of a task that says nothing to anybody.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/etcdplay/etcdplay/engine/world"
@@ -42,9 +43,13 @@ func (c *town) replaceType(alone bool, hook func() error) *Type {
 				return
 			}
 			w.Replace("", []world.Member{{Name: "n7"}, {Name: "n8"}})
+			w.Cluster.Elsewhere = []string{elsewhere}
 		},
 	})
 }
+
+// elsewhere is where the new cluster is kept from clients.
+const elsewhere = "http://127.0.0.1:23790"
 
 // A run that replaces the cluster does not find the old one again when it is
 // resumed, and must not look for it: exactly from the replacement on.
@@ -72,8 +77,9 @@ func TestResumeAfterTheClusterWasReplaced(t *testing.T) {
 			if tc.begin != nil {
 				tc.begin(c)
 			}
-			pinned := true
+			pinned, asked := true, []string(nil)
 			b.env.Survey = func(ctx context.Context, l Look, e []string) world.Cluster {
+				asked = e
 				w := c.survey(ctx, l, e)
 				if w.Known && l.Cluster.ID != "" && l.Cluster.ID != w.ID {
 					pinned = false
@@ -110,6 +116,9 @@ func TestResumeAfterTheClusterWasReplaced(t *testing.T) {
 			}
 			if tc.code == ExitOK && !tc.lost && !pinned {
 				t.Error("the new cluster was held against the ID of the old one")
+			}
+			if tc.code == ExitOK && slices.Contains(asked, elsewhere) == tc.alone {
+				t.Errorf("the cluster was looked for at %v", asked)
 			}
 		})
 	}

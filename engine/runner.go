@@ -161,7 +161,7 @@ func (s *Scrubber) diagnostics(ds Diagnostics) Diagnostics {
 
 // look reads the cluster anew and makes the result what the predicates see.
 func (r *runner) look(ctx context.Context) {
-	c := survey(ctx, r.program, r.env, r.replaced())
+	c := survey(ctx, r.program, r.env, r.replaced(), r.elsewhere())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.world.Cluster = c
@@ -174,6 +174,16 @@ func (r *runner) replaced() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fold != nil && r.fold.replaced
+}
+
+// elsewhere is where that cluster serves, beside the inventory's endpoints.
+func (r *runner) elsewhere() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fold == nil {
+		return nil
+	}
+	return r.fold.elsewhere
 }
 
 // survey looks at the cluster before the walk, and holds it against what the

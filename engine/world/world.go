@@ -33,6 +33,10 @@ type Cluster struct {
 	// Replaced says that a restore has put this cluster in the place of another:
 	// neither its ID nor its members follow from what was there before.
 	Replaced bool
+
+	// Elsewhere is where such a cluster serves clients beside the endpoints of the
+	// inventory, where it is kept from them for a while.
+	Elsewhere []string
 }
 
 // Health is what is known of one member's ability to serve.
