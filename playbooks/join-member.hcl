@@ -42,8 +42,17 @@ variable "health_timeout" {
   description = "How long the new member may take to catch up, and the cluster to be healthy."
 }
 
+variable "quarantine_port" {
+  type        = number
+  default     = null
+  nullable    = true
+  description = "Serve clients on this port, which none of them knows. The caller opens the member in the end (see restore-v3)."
+}
+
 locals {
-  endpoints = coalesce(var.endpoints, cluster.endpoints)
+  endpoints  = coalesce(var.endpoints, cluster.endpoints)
+  quarantine = ["${cluster.scheme}://${var.new.address}:${coalesce(var.quarantine_port, 0)}"]
+  member     = var.quarantine_port == null ? var.new.member : merge(var.new.member, { client_urls = local.quarantine, listen_client_urls = local.quarantine })
 }
 
 phase "survey" {
@@ -151,7 +160,7 @@ phase "join" {
     name = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
       name                  = task.add.name
-      member                = var.new.member
+      member                = local.member
       initial_cluster       = task.add.initial_cluster
       initial_cluster_state = task.add.initial_cluster_state
       token                 = coalesce(var.token, cluster.token)
@@ -164,7 +173,7 @@ phase "join" {
     path = cluster.env_file
     content = templatefile("templates/etcd.default.tmpl", {
       name                  = task.add.name
-      member                = var.new.member
+      member                = local.member
       data_dir              = cluster.data_dir
       initial_cluster       = task.add.initial_cluster
       initial_cluster_state = task.add.initial_cluster_state
@@ -193,7 +202,7 @@ phase "join" {
   }
 
   task "etcd_health" "joined" {
-    endpoints = concat(local.endpoints, var.new.member.client_urls)
+    endpoints = concat(local.endpoints, local.member.client_urls)
     timeout   = var.health_timeout
 
     retry {

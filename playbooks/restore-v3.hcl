@@ -267,6 +267,7 @@ phase "replace" {
     aside           = local.old_data
     initial_cluster = local.initial_cluster
     lost            = local.lost
+    endpoints       = var.quarantine ? local.endpoints : null
   }
 
   # Where a member will join, and where none will run any more, the old data must not be found either.
@@ -397,10 +398,11 @@ phase "grow" {
     for_each = local.joining
     source   = "join-member.hcl"
     with = {
-      new            = each.value
-      endpoints      = local.endpoints
-      token          = local.token
-      health_timeout = var.form_timeout
+      new             = each.value
+      endpoints       = local.endpoints
+      token           = local.token
+      health_timeout  = var.form_timeout
+      quarantine_port = var.quarantine ? var.quarantine_port : null
     }
   }
 }
@@ -410,29 +412,29 @@ phase "open" {
   when        = var.quarantine
 
   task "systemd_dropin" "open" {
-    on_each = local.restored
+    on_each = local.hosts
     when    = cluster.layout == "etcd-member"
     unit    = cluster.unit
     name    = cluster.dropin
     content = templatefile("templates/etcd-member.conf.tmpl", {
       name                  = target.member.name
       member                = target.member
-      initial_cluster       = local.initial_cluster
+      initial_cluster       = etcd::initial_cluster(local.hosts)
       initial_cluster_state = "existing"
       token                 = local.token
     })
   }
 
   task "file" "open_variables" {
-    on_each  = local.restored
-    parallel = length(local.restored)
+    on_each  = local.hosts
+    parallel = length(local.hosts)
     when     = cluster.layout == "debian"
     path     = cluster.env_file
     content = templatefile("templates/etcd.default.tmpl", {
       name                  = target.member.name
       member                = target.member
       data_dir              = cluster.data_dir
-      initial_cluster       = local.initial_cluster
+      initial_cluster       = etcd::initial_cluster(local.hosts)
       initial_cluster_state = "existing"
       token                 = local.token
     })
@@ -440,7 +442,7 @@ phase "open" {
 
   # The members are asked at their quarantine's address until each is restarted, so the arithmetic cannot see them all.
   task "systemd_unit" "reopen" {
-    on_each        = local.restored
+    on_each        = local.hosts
     unit           = cluster.unit
     state          = "restarted"
     allow_downtime = true
@@ -482,6 +484,16 @@ phase "prove" {
   task "assert" "none_came_back" {
     condition     = length(task.after.answering) == 0
     error_message = "The restored cluster is healthy, and a member of the old one has come back on ${join(", ", task.after.answering)}. It cannot join, since the cluster has another ID, but clients that know its address see the old data: stop it, mask it, and move its data directory away."
+  }
+
+  # What was seen is of this moment: a run that goes on looks at all of it again.
+  rescue {
+    task "systemd_journal" "why" {
+      on_each  = local.hosts
+      parallel = length(local.hosts)
+      unit     = cluster.unit
+      lines    = 20
+    }
   }
 }
 

@@ -31,6 +31,7 @@ type swapArgs struct {
 	Aside          string   `play:"aside,required,abspath,nosecret" doc:"Where the member's data is kept. Nothing may be there."`
 	InitialCluster string   `play:"initial_cluster,required,nosecret" doc:"All members of the new cluster, as they were restored."`
 	DataDir        *string  `play:"data_dir,abspath,nosecret" doc:"The member's data directory." default:"cluster.data_dir"`
+	Endpoints      []string `play:"endpoints,url" doc:"Client URLs of the new cluster, where they are not the inventory's: as long as clients are kept out of it, it is surveyed there as well." default:"those of the inventory"`
 	Lost           []string `play:"lost" doc:"Names of hosts that are gone for good: they need not be stopped, but no member may answer there." default:"none"`
 }
 
@@ -264,4 +265,5 @@ func advanceSwap(host, _ string, a swapArgs, r swapResults, w *world.World) {
 		members = append(members, world.Member{Name: name, PeerURLs: initial[name], Planned: "the restore"})
 	}
 	w.Replace("", members)
+	w.Cluster.Elsewhere = a.Endpoints
 }
