@@ -29,7 +29,7 @@ func Read(ctx context.Context, r conn.Reader, u conn.Unit) (s Start, err error) 
 	if len(u.ExecStart) == 0 || len(u.ExecStart[len(u.ExecStart)-1]) == 0 {
 		return s, nil
 	}
-	if s.Env, err = environment(ctx, r, u); err != nil {
+	if s.Env, err = Environment(ctx, r, u); err != nil {
 		return s, err
 	}
 	s.Argv = expand(u.ExecStart[len(u.ExecStart)-1], s.Env)
@@ -38,9 +38,9 @@ func Read(ctx context.Context, r conn.Reader, u conn.Unit) (s Start, err error) 
 	return s, err
 }
 
-// environment is the variables that the unit gives to what it starts: its own,
+// Environment is the variables that a unit gives to what it starts: its own,
 // those of its files, which win, without those that it takes away.
-func environment(ctx context.Context, r conn.Reader, u conn.Unit) (map[string]string, error) {
+func Environment(ctx context.Context, r conn.Reader, u conn.Unit) (map[string]string, error) {
 	env := map[string]string{}
 	for _, e := range u.Environment {
 		name, value, _ := strings.Cut(e, "=")
@@ -63,6 +63,9 @@ func environment(ctx context.Context, r conn.Reader, u conn.Unit) (map[string]st
 			continue
 		}
 		content, err := r.ReadFile(ctx, f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since systemd read it
+		}
 		if err != nil {
 			return nil, err
 		}
