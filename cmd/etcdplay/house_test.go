@@ -36,7 +36,7 @@ var house = []room{
 	{path: "engine/conn", others: []string{"github.com/zclconf/go-cty"}},
 	{path: "engine/enginetest", ours: []string{"engine", "engine/conn", "engine/world"}, others: []string{"github.com/zclconf/go-cty"}},
 	{path: "engine", ours: []string{"engine/journal", "engine/world", "engine/conn"}, others: []string{"github.com/zclconf/go-cty", "golang.org/x/sys"}},
-	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd"}, tasksMay...), others: taskLibraries},
+	{path: "tasks/etcd2", ours: append([]string{"tasks/etcd", "tasks/etcdunit"}, tasksMay...), others: taskLibraries},
 	{path: "tasks/bootstrap", ours: append([]string{"tasks/etcdunit"}, tasksMay...), others: taskLibraries},
 	{path: "tasks/flags", ours: append([]string{"tasks/etcdunit"}, tasksMay...)},
 	{path: "tasks/etcdunit", ours: []string{"engine/conn"}},

@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/world"
+	"github.com/etcdplay/etcdplay/tasks/etcdunit"
 )
 
 // force is whether a host's next start of etcd would force a new cluster.
@@ -34,21 +33,13 @@ func forceOf(ctx context.Context, r conn.Reader, unit string) (force, conn.Unit)
 	case u.NeedDaemonReload:
 		return force{Why: "systemd has an older version of " + unit + " in mind (NeedDaemonReload)"}, u
 	}
-	environment := slices.Clone(u.Environment)
-	for _, file := range u.EnvironmentFiles {
-		file, _, _ = strings.Cut(strings.TrimPrefix(file, "-"), " (")
-		raw, err := r.ReadFile(ctx, file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return force{Why: err.Error()}, u
-		}
-		for line := range strings.Lines(string(raw)) {
-			if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
-				environment = append(environment, name+"="+strings.Trim(value, `"'`))
-			}
-		}
+	env, err := etcdunit.Environment(ctx, r, u)
+	if err != nil {
+		return force{Why: err.Error()}, u
+	}
+	var environment []string
+	for name, value := range env {
+		environment = append(environment, name+"="+value)
 	}
 	return force{By: world.ForcesNewCluster(environment, u.ExecStart)}, u
 }

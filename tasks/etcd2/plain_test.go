@@ -112,7 +112,12 @@ func TestProxyOf(t *testing.T) {
 		{"/usr/bin/etcd gateway start --endpoints a:2379", "", "gateway", "a:2379", "never follows"},
 		{"/usr/sbin/nginx", "", "", "", ""},
 	} {
-		got := proxyOf(conn.Unit{Name: "u", ExecStart: [][]string{strings.Fields(c.argv)}, Environment: strings.Split(c.env, ";")})
+		env := map[string]string{}
+		for _, e := range strings.Split(c.env, ";") {
+			name, value, _ := strings.Cut(e, "=")
+			env[name] = value
+		}
+		got := proxyOf(conn.Unit{Name: "u", ExecStart: [][]string{strings.Fields(c.argv)}}, env)
 		switch {
 		case got == nil && c.kind != "":
 			t.Errorf("%s: not told as a %s", c.argv, c.kind)

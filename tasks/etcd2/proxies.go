@@ -12,6 +12,7 @@ import (
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/world"
+	"github.com/etcdplay/etcdplay/tasks/etcdunit"
 )
 
 // proxiesArgs is the arguments of etcd2_proxies.
@@ -92,7 +93,11 @@ func observeProxies(ctx context.Context, l engine.Look, a proxiesArgs) (proxiesR
 		case err != nil:
 			return s, err
 		}
-		if x := proxyOf(u); x != nil {
+		env, err := etcdunit.Environment(ctx, l.Host, u)
+		if err != nil {
+			return s, fmt.Errorf("the variables of %s: %w", name, err)
+		}
+		if x := proxyOf(u, env); x != nil {
 			s.Proxies = append(s.Proxies, *x)
 		}
 	}
@@ -100,13 +105,8 @@ func observeProxies(ctx context.Context, l engine.Look, a proxiesArgs) (proxiesR
 	return s, nil
 }
 
-// proxyOf is the proxy that a unit is, or nil.
-func proxyOf(u conn.Unit) *proxy {
-	env := map[string]string{}
-	for _, e := range u.Environment {
-		name, value, _ := strings.Cut(e, "=")
-		env[name] = value
-	}
+// proxyOf is the proxy that a unit with these variables is, or nil.
+func proxyOf(u conn.Unit, env map[string]string) *proxy {
 	var words []string
 	for _, argv := range u.ExecStart {
 		for _, w := range argv {

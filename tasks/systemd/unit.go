@@ -280,8 +280,7 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 const steady = 500 * time.Millisecond
 
 // queued is for how long a start that nobody waited for may stand in systemd's
-// queue, in which the unit looks as if it had not been asked for: inactive, or
-// failed as it was before.
+// queue, in which the unit looks as if it had not been asked for.
 const queued = 5 * time.Second
 
 func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
@@ -306,7 +305,7 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		case a.State == "restarted" && r.InvocationID != "" && s.phase() == running && s.Invocation != r.InvocationID:
 			invocation, from, r.InvocationID = s.Invocation, time.Now(), ""
 			return false, nil
-		case s.phase() == stopped && !a.wait() && s.Active == r.ActiveState && s.Invocation == r.InvocationID && time.Since(begun) < queued:
+		case s.Active == "inactive" && !a.wait() && s.Invocation == r.InvocationID && time.Since(begun) < queued:
 			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
 		case s.phase() == stopped:
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
