@@ -473,7 +473,8 @@ output "token" {
 }
 
 output "members" {
-  value = local.size
+  value       = local.size
+  description = "How many members the cluster has."
 }
 
 output "tolerates" {
@@ -482,5 +483,6 @@ output "tolerates" {
 }
 
 output "endpoints" {
-  value = cluster.endpoints
+  value       = cluster.endpoints
+  description = "The client URLs of the members."
 }

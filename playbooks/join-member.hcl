@@ -56,6 +56,8 @@ locals {
 }
 
 phase "survey" {
+  description = "Whether the cluster can take the host in, and the host is ready."
+
   task "etcd_members" "before" {
     endpoints = local.endpoints
   }
@@ -135,6 +137,8 @@ phase "survey" {
 }
 
 phase "join" {
+  description = "Add the member, configure it from the answer, start it, give it its vote."
+
   task "directory" "data_dir" {
     on    = var.new
     path  = cluster.data_dir
@@ -254,9 +258,11 @@ phase "join" {
 }
 
 output "member_id" {
-  value = task.add.id
+  value       = task.add.id
+  description = "The ID of the new member, hex."
 }
 
 output "initial_cluster" {
-  value = task.add.initial_cluster
+  value       = task.add.initial_cluster
+  description = "The members as the new one was configured with them."
 }

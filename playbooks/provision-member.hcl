@@ -27,6 +27,18 @@ variable "etcd_version" {
   description = "The version of etcd that the machine shall run, such as 3.5.16. Without it, that of its operating system."
 }
 
+variable "allow_two" {
+  type        = bool
+  default     = false
+  description = "End with two members, where the failure of either stops the cluster."
+}
+
+variable "most_members" {
+  type        = number
+  default     = 7
+  description = "End with no more members than this; every one more slows each write down."
+}
+
 variable "arrival_timeout" {
   type        = string
   default     = "1h"
@@ -93,6 +105,17 @@ phase "survey" {
   task "assert" "not_a_member" {
     condition     = etcd::member_for(task.before.members, var.new) == null
     error_message = "${var.new.name} is a member already (found by its peer URL)."
+  }
+
+  task "assert" "no_less_safe" {
+    locked        = true
+    condition     = task.before.count != 1 || var.allow_two
+    error_message = "With two members the cluster would be less safe than with one: the failure of either would stop it. If a third follows at once, set allow_two = true."
+  }
+
+  task "assert" "not_too_many" {
+    condition     = task.before.count + 1 <= var.most_members
+    error_message = "There would be ${task.before.count + 1} members, and most_members is ${var.most_members}."
   }
 
   task "stat" "directory" {
@@ -200,7 +223,8 @@ phase "prove" {
 }
 
 output "member_id" {
-  value = task.add.id
+  value       = task.add.id
+  description = "The ID of the new member, hex."
 }
 
 output "files" {

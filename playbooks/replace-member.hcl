@@ -289,11 +289,13 @@ phase "prove" {
 }
 
 output "old_member_id" {
-  value = task.old.id
+  value       = task.old.id
+  description = "The ID of the member that was taken out, hex."
 }
 
 output "new_member_id" {
-  value = task.add.id
+  value       = task.add.id
+  description = "The ID of the member that took its place, hex."
 }
 
 output "old_data" {

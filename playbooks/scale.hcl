@@ -162,7 +162,8 @@ phase "prove" {
 }
 
 output "members" {
-  value = local.size
+  value       = local.size
+  description = "How many members the cluster has now. The new hosts belong into members of the inventory."
 }
 
 output "tolerates" {
@@ -171,5 +172,6 @@ output "tolerates" {
 }
 
 output "member_ids" {
-  value = { for name, r in task.join : name => r.member_id }
+  value       = { for name, r in task.join : name => r.member_id }
+  description = "The IDs of the new members, hex, by host."
 }

@@ -16,10 +16,20 @@ import (
 // what comes. In a block, … stands for text that is left out: alone on a line
 // for any lines, within a line for the rest of a word or a path.
 func TestReadme(t *testing.T) {
+	typeWhatStandsIn(t, "README.md")
+}
+
+// TestGuide is the same for the guide. Its configs are files, named in their
+// first lines.
+func TestGuide(t *testing.T) {
+	typeWhatStandsIn(t, "docs/guide.md")
+}
+
+func typeWhatStandsIn(t *testing.T, document string) {
 	if testing.Short() {
 		t.Skip("starts a sandbox and replaces a member")
 	}
-	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +56,19 @@ func TestReadme(t *testing.T) {
 		}
 		if strings.HasPrefix(block, "inventory ") {
 			if _, ds := inventory.Load(path, []byte(block)); len(ds) > 0 {
-				t.Errorf("the README's inventory: %v", ds)
+				t.Errorf("the inventory in %s: %v", document, ds)
 			}
 		} else if out := run("validate", path); !strings.Contains(out, "is valid") {
-			t.Errorf("the README's playbook:\n%s", out)
+			t.Errorf("the playbook in %s:\n%s", document, out)
 		}
 		if out := run("fmt", "-check", path); out != "" {
-			t.Errorf("the README's playbook is not formatted:\n%s", out)
+			t.Errorf("the playbook in %s is not formatted:\n%s", document, out)
+		}
+	}
+	for _, block := range fenced(string(text), "yaml") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(block, "# "), "\n")
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(block), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 	commands := 0
@@ -61,17 +77,17 @@ func TestReadme(t *testing.T) {
 			line, want, _ := strings.Cut(part, "\n")
 			words := strings.Fields(line)
 			if words[0] != "etcdplay" {
-				t.Fatalf("the README types %q", line)
+				t.Fatalf("%s types %q", document, line)
 			}
 			commands++
 			got := run(words[1:]...)
 			if !matcher(want).MatchString(steadily(got)) {
-				t.Errorf("$ %s\ngives\n%s\nand the README says\n%s", line, got, want)
+				t.Errorf("$ %s\ngives\n%s\nand %s says\n%s", line, got, document, want)
 			}
 		}
 	}
 	if commands < 5 {
-		t.Errorf("the README types %d commands", commands)
+		t.Errorf("%s types %d commands", document, commands)
 	}
 }
 
