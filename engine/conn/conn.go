@@ -236,9 +236,10 @@ type JournalQuery struct {
 
 // JournalEntry is one line of a journal.
 type JournalEntry struct {
-	Time     time.Time
-	Priority int // syslog's: 0 emergency … 3 error, 4 warning, 6 info, 7 debug
-	PID      int
-	Message  string // one line, valid UTF-8
-	Cursor   string
+	Time       time.Time
+	Priority   int // syslog's: 0 emergency … 3 error, 4 warning, 6 info, 7 debug
+	PID        int
+	Message    string // one line, valid UTF-8
+	Cursor     string
+	Invocation string // the InvocationID of the start of the unit that said it; empty if that is not known
 }

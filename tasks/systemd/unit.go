@@ -138,14 +138,26 @@ func observeUnit(ctx context.Context, l engine.Look, a unitArgs) (unitState, err
 	return s, err
 }
 
-// observeStart also looks at what a member would start with.
+// observeStart also looks at what a member would start with, at the same time.
 func observeStart(ctx context.Context, l engine.Look, a unitArgs) (unitState, error) {
-	s, err := observeUnit(ctx, l, a)
-	if err != nil || !s.Member || !a.starts() || s.is(a) {
-		return s, err
+	if a.Unit != l.Cluster.Unit || !a.starts() {
+		return observeUnit(ctx, l, a)
 	}
-	s.Data, err = dataOf(ctx, l)
-	return s, err
+	var data world.Data
+	looked := make(chan error, 1)
+	go func() {
+		var err error
+		data, err = dataOf(ctx, l)
+		looked <- err
+	}()
+	s, err := observeUnit(ctx, l, a)
+	if dataErr := <-looked; err != nil || s.is(a) {
+		return s, err
+	} else if dataErr != nil {
+		return s, dataErr
+	}
+	s.Data = data
+	return s, nil
 }
 
 func planUnit(p engine.Planning, a unitArgs, s unitState) (engine.Planned, unitResults) {
@@ -212,10 +224,6 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		return s.results(false), nil
 	}
 	begun := time.Now()
-	var before conn.JournalEntry
-	if a.starts() {
-		before = newest(ctx, h.Look, a.Unit)
-	}
 	if a.starts() && s.Masked {
 		return unitResults{}, s.errMasked(a.Unit)
 	}
@@ -237,7 +245,7 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		err = unmask(ctx, h, a)
 	}
 	if err != nil && a.starts() {
-		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, before, err)
+		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, s.Invocation, err)
 	}
 	if err != nil {
 		return unitResults{}, err
@@ -323,7 +331,7 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		return time.Since(from) >= steady, nil
 	})
 	if err != nil && a.starts() {
-		return notActive(ctx, l, a.Unit, begun, conn.JournalEntry{}, err)
+		return notActive(ctx, l, a.Unit, begun, "", err)
 	}
 	return err
 }

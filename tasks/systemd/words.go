@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,31 +20,31 @@ const (
 	searched     = 60  // lines looked through for complaints
 )
 
-// newest is the last line in the unit's journal, zero if there is none: what an
-// earlier process of the unit said is not the cause of what comes after it. The
-// line is told from later ones by itself, since the host's clock may be wrong.
-func newest(ctx context.Context, l engine.Look, unit string) conn.JournalEntry {
-	entries, err := l.Host.Journal(ctx, conn.JournalQuery{Unit: unit, Lines: 1})
-	if err != nil || len(entries) == 0 {
-		return conn.JournalEntry{} // then an error quotes too much, which is all that is lost
+// later is the entries that belong to the start that is now the unit's, or to
+// those that led to it: what an earlier process of the unit said is not the cause
+// of what comes after it. before is the InvocationID when the start was asked
+// for; systemd forgets that of a unit that has come to rest.
+func later(entries []conn.JournalEntry, before, now string) []conn.JournalEntry {
+	if before == now {
+		return entries // it is what was under way already
 	}
-	return entries[len(entries)-1]
-}
-
-// after is the entries that follow the one given.
-func after(entries []conn.JournalEntry, before conn.JournalEntry) []conn.JournalEntry {
-	for i, e := range entries {
-		if before.Cursor != "" && e.Cursor == before.Cursor {
+	for i, e := range slices.Backward(entries) {
+		if before != "" && e.Invocation == before {
 			return entries[i+1:]
+		}
+	}
+	for i, e := range entries {
+		if before == "" && e.Invocation == now {
+			return entries[i:]
 		}
 	}
 	return entries
 }
 
 // notActive adds to err, of a start, what systemd and the unit itself have to
-// say: the state it is in, and the last lines of its journal, of those that
-// follow before.
-func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time, before conn.JournalEntry, err error) error {
+// say: the state it is in, and the last lines of its journal, without those of
+// the start before, if there was one.
+func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time, before string, err error) error {
 	late := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
 	// The task's time may be over; a look at the cause gets a little of its own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -58,7 +59,7 @@ func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time,
 	}
 	text += fmt.Sprintf("; it is %q", u.ActiveState+" ("+u.SubState+")")
 	entries, jerr := l.Host.Journal(ctx, conn.JournalQuery{Unit: unit, Since: begun.Add(-time.Minute), Lines: searched})
-	entries = after(entries, before)
+	entries = later(entries, before, u.InvocationID)
 	if jerr != nil || len(entries) == 0 {
 		return fmt.Errorf("%s: %w", text, err)
 	}

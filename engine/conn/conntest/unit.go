@@ -327,6 +327,10 @@ func testUnitJournal(t *testing.T, f Fixture) {
 			t.Fatalf("entry %d: got %+v", i, e)
 		}
 	}
+	// systemd forgets a unit that is over, and with it what it called its start.
+	if u := f.describe(t, name); u.InvocationID != "" && all[20].Invocation != u.InvocationID || len(all[0].Invocation) != 32 {
+		t.Errorf("said by the starts %q and %q, and systemd calls the last one %q", all[0].Invocation, all[20].Invocation, u.InvocationID)
+	}
 	if len(cursors) != 20 || cursors[""] {
 		t.Errorf("cursors: got %d different ones, want 20, none of them empty", len(cursors))
 	}

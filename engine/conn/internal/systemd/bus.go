@@ -163,15 +163,6 @@ func (b *Bus) job(ctx context.Context, what, unit string, wait bool, call method
 	if err != nil {
 		return err
 	}
-	if what != "stop" {
-		if u, err := b.Unit(ctx, unit); err != nil {
-			return err
-		} else if u.ActiveState == "failed" {
-			// A start that somebody asks for is not to be refused because systemd tried
-			// too often by itself; if this fails, the start says what is wrong.
-			_ = c.ResetFailedUnitContext(ctx, unit)
-		}
-	}
 	var done chan string
 	if wait {
 		done = make(chan string, 1)
@@ -179,6 +170,11 @@ func (b *Bus) job(ctx context.Context, what, unit string, wait bool, call method
 	release, err := b.turn(ctx)
 	if err != nil {
 		return err
+	}
+	if what != "stop" {
+		// A start that somebody asks for is not to be refused because systemd tried
+		// too often by itself; if this fails, the start says what is wrong.
+		_ = c.ResetFailedUnitContext(ctx, unit)
 	}
 	_, err = call(c, ctx, unit, "replace", done)
 	release()

@@ -44,6 +44,7 @@ func ParseJournal(q conn.JournalQuery, r conn.Result) ([]conn.JournalEntry, erro
 			Priority string          `json:"PRIORITY"`
 			PID      string          `json:"_PID"`
 			Message  json.RawMessage `json:"MESSAGE"`
+			Start    string          `json:"_SYSTEMD_INVOCATION_ID"`
 		}
 		if !bytes.HasSuffix(line, []byte("\n")) && r.Truncated {
 			break
@@ -55,7 +56,10 @@ func ParseJournal(q conn.JournalQuery, r conn.Result) ([]conn.JournalEntry, erro
 		if err != nil {
 			return nil, fmt.Errorf("journalctl printed the time %q", raw.Time)
 		}
-		e := conn.JournalEntry{Time: time.UnixMicro(micros), Priority: 6, Cursor: raw.Cursor, Message: message(raw.Message)}
+		e := conn.JournalEntry{Time: time.UnixMicro(micros), Priority: 6, Cursor: raw.Cursor, Message: message(raw.Message), Invocation: raw.Start}
+		if q.PID1 {
+			e.Invocation = "" // that is systemd's own
+		}
 		if n, err := strconv.Atoi(raw.Priority); err == nil && n >= 0 && n <= 7 {
 			e.Priority = n
 		}

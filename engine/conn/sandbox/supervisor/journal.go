@@ -27,6 +27,7 @@ type record struct {
 	Priority int       `json:"priority"`
 	PID      int       `json:"pid"`
 	PID1     bool      `json:"pid1,omitempty"` // systemd's words about the unit
+	Start    string    `json:"start,omitempty"`
 	Message  string    `json:"message"`
 }
 
@@ -141,7 +142,7 @@ func (j *journals) query(q conn.JournalQuery) ([]conn.JournalEntry, error) {
 			}
 			entries = append(entries, conn.JournalEntry{
 				Time: r.Time, Priority: r.Priority, PID: r.PID, Message: r.Message,
-				Cursor: "s=" + strconv.FormatUint(r.Seq, 10),
+				Cursor: "s=" + strconv.FormatUint(r.Seq, 10), Invocation: r.Start,
 			})
 			if len(entries) > 2*limit {
 				entries = append(entries[:0], entries[len(entries)-limit:]...)

@@ -108,7 +108,7 @@ func (s *service) launch(c unitfile.Command, main bool) (*process, error) {
 	p := &process{pid: cmd.Process.Pid, command: c, isMain: main, ended: make(chan struct{})}
 	s.groups[p.pid] = true
 	setLimit(p.pid, u.LimitNOFILE)
-	go s.record(out, p.pid)
+	go s.record(out, p.pid, s.invocation)
 	go func() {
 		// The error only repeats what the state says.
 		_ = cmd.Wait()
@@ -194,7 +194,7 @@ const maxLine = 48 << 10
 
 // record writes to the journal what a process prints, until all who hold the
 // pipe have closed it.
-func (s *service) record(out io.ReadCloser, pid int) {
+func (s *service) record(out io.ReadCloser, pid int, invocation string) {
 	defer out.Close()
 	r := bufio.NewReaderSize(out, maxLine)
 	for {
@@ -205,7 +205,7 @@ func (s *service) record(out io.ReadCloser, pid int) {
 			if len(text) >= 3 && text[0] == '<' && text[2] == '>' && text[1] >= '0' && text[1] <= '7' {
 				priority, text = int(text[1]-'0'), text[3:]
 			}
-			s.machine.journal.add(s.name, record{Time: time.Now(), Priority: priority, PID: pid, Message: text})
+			s.machine.journal.add(s.name, record{Time: time.Now(), Priority: priority, PID: pid, Message: text, Start: invocation})
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
