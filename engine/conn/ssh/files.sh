@@ -330,7 +330,7 @@ move() {
 	else
 		i=$(stat -c %d:%i -- "./$2")
 	fi
-	mv -nT -- "./$2" "$f" || exit 120
+	rename_to "$f" "./$2"
 	[ ! -e "./$2" ] && [ ! -L "./$2" ] || die exist "$3/$4"
 	if [ -n "$i" ]; then
 		[ "$(stat -c %d:%i -- "$f")" = "$i" ] || exit 122
@@ -338,6 +338,37 @@ move() {
 		[ "$f" -ef /proc/self/fd/6 ] || exit 122
 	fi
 	exec sync . /proc/self/fd/7
+}
+
+# rename_to TO FROM: renames without overwriting. The kernel may refuse that as if
+# to another file system where device and mount are the same: on some overlays, or
+# between the folders of two quotas. Then mv goes on to copy. What copies a file
+# needs two descriptors, and is given one; what moves a folder piece by piece does
+# with that, so a folder is renamed by what can do nothing else, where the host
+# has such a thing.
+rename_to() {
+	if [ ! -d "$2" ] || [ -L "$2" ]; then
+		s=$(exec 2>&1 3<&- 6<&- && ulimit -n 4 && exec mv -nT -- "$2" "$1") && return
+		case $s in *'Too many open files') die xdev "$2 cannot be renamed to that folder" ;; esac
+		printf '%s\n' "$s" >&2
+	elif command -v perl >/dev/null; then
+		perl -e '
+			use Config;
+			my %renameat2 = (x86_64 => 316, aarch64 => 276, riscv64 => 276, powerpc64le => 357, s390x => 347);
+			my ($to, $from) = @ARGV;
+			my $call = $renameat2{(split /-/, $Config{archname})[0]};
+			exit 0 if $call && syscall($call, -100, $from, -100, $to, 1) == 0;
+			die "rename: $!\n" if $call && $! != 38 && $! != 22;
+			exit 0 if rename $from, $to;
+			die "rename: $!\n";
+		' "$@" && return
+	elif mv --no-copy --version >/dev/null 2>&1; then
+		mv --no-copy -nT -- "$2" "$1" && return
+	else
+		mv -nT -- "$2" "$1" && return
+	fi
+	[ -e "$2" ] || [ -L "$2" ] || exit 122
+	exit 120
 }
 
 # one_place LINES: whether all lines, of a file system and a mount, are the same.
