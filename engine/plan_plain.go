@@ -102,6 +102,8 @@ func (w *planWalk) lookFailed(t *Task, e *Entry, err error) error {
 		return nil
 	}
 	switch {
+	case errors.Is(err, conn.ErrRefused):
+		return w.fail(err, t.finding(codeUnreachable, "Connection not made", sentence(err.Error()), e.Address, nil))
 	case !errors.Is(err, conn.ErrUnreachable):
 	case e.Host == "":
 		return w.fail(err, t.finding(codeUnreachable, "Cluster does not answer", sentence(err.Error()), e.Address, nil))

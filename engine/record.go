@@ -150,7 +150,7 @@ func OpenRun(stateDir, id string) (*Record, error) {
 	case len(fits) == 0 && id == "":
 		return nil, fmt.Errorf("%w: there is no run yet", ErrInput)
 	case len(fits) == 0:
-		return nil, fmt.Errorf("%w: there is no run %s", ErrInput, id)
+		return nil, fmt.Errorf("%w: there is no run %s; etcdplay runs lists them", ErrInput, id)
 	case len(fits) > 1 && id != "":
 		return nil, fmt.Errorf("%w: %s is the beginning of several runs: %s", ErrInput, id, strings.Join(fits, ", "))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/engine/journal"
 	"github.com/etcdplay/etcdplay/engine/world"
 )
@@ -72,6 +73,9 @@ func (x *taskRun) explained(te *taskError) Diagnostics {
 		}
 		if ExitCode(te.err) == ExitUnreachable {
 			code, summary = codeUnreachable, "Host does not answer"
+			if errors.Is(te.err, conn.ErrRefused) {
+				summary = "Connection not made"
+			}
 		}
 		cause, words, _ := strings.Cut(strings.TrimSpace(te.err.Error()), "\n")
 		d := x.t.finding(code, summary, sentence(cause), x.address, nil)

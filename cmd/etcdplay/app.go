@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
+	"github.com/etcdplay/etcdplay/engine"
 )
 
 // app is what every command has: where words come from and go to.
@@ -76,6 +78,7 @@ func width(f any) int {
 }
 
 func (a *app) root() *cobra.Command {
+	cobra.EnableCommandSorting = false // groups has the order in which they are wanted
 	root := &cobra.Command{
 		Use:   "etcdplay",
 		Short: "run etcd's dangerous operations from playbooks",
@@ -91,6 +94,10 @@ resume.`,
 		Args:              cobra.ArbitraryArgs,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && !a.json {
+				cmd.SetOut(a.screen.Err)
+				return errors.Join(cmd.Help(), exit(engine.ExitInput))
+			}
 			if len(args) == 0 {
 				return noCommand(cmd)
 			}
@@ -115,6 +122,7 @@ resume.`,
 			root.AddCommand(c)
 		}
 	}
+	a.layOut(root)
 	return root
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/etcdplay/etcdplay/cmd/etcdplay/render"
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/conn"
+	"github.com/etcdplay/etcdplay/engine/conn/ssh"
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/eval"
 )
@@ -108,6 +110,13 @@ func summaryOf(err error) string {
 	case engine.ExitLocked:
 		return "Locked"
 	case engine.ExitUnreachable:
+		var key *ssh.HostKeyError
+		switch {
+		case errors.As(err, &key):
+			return "Host key refused"
+		case errors.Is(err, conn.ErrRefused):
+			return "Connection not made"
+		}
 		return "Unreachable"
 	case engine.ExitInterrupted:
 		return "Interrupted"
@@ -180,6 +189,8 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	text := fmt.Sprintf("%s has no command %q.", cmd.CommandPath(), name)
 	if best := diag.Closest(name, commandNames(cmd)); best != "" {
 		text += fmt.Sprintf(" Did you mean %q?", best)
+	} else {
+		text += " It has: " + strings.Join(commandNames(cmd), ", ") + "."
 	}
 	return wrong("See: "+cmd.CommandPath()+" --help", "%s", text)
 }

@@ -136,8 +136,12 @@ func open(ref string) (path string, read func(string) ([]byte, error), err error
 	if _, err := readInput(ref); !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
 	}
-	hint := "Shipped are: " + strings.Join(shipped(), ", ") + "."
-	return "", nil, wrong(hint, "There is no file %s, and no playbook of that name comes with the program.%s", ref, diag.DidYouMean(name, shipped()))
+	var names []string
+	for _, n := range shipped() {
+		names = append(names, strings.TrimSuffix(n, ".hcl"))
+	}
+	hint := "Shipped are: " + strings.Join(names, ", ") + "."
+	return "", nil, wrong(hint, "There is no file %s, and no playbook of that name comes with the program.%s", ref, diag.DidYouMean(strings.TrimSuffix(name, ".hcl"), names))
 }
 
 // readShipped reads a file that comes with the program, and any other from disk:
@@ -198,11 +202,19 @@ func readInventory(path string, sources map[string][]byte) (*inventory.Inventory
 	return inv, ds, nil
 }
 
+// missingError is a file that the operator gave and that is not there.
+type missingError struct{ path string }
+
+func (e *missingError) Error() string   { return "there is no file " + e.path }
+func (e *missingError) Unwrap() []error { return []error{engine.ErrInput, fs.ErrNotExist} }
+
 // readInput reads a file that the operator gave. A folder or a pipe is refused,
 // so that no command hangs on one.
 func readInput(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &missingError{path}
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", engine.ErrInput, err)
 	case info.IsDir():

@@ -31,9 +31,6 @@ a playbook that comes with the program.`,
 		Args:              takes(1, 1, "one playbook"),
 		ValidArgsFunction: completePlaybooks,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if !dry && !yes && !a.asks {
-				return nobodyToAsk("With --yes it runs without asking; etcdplay plan shows what it would do.")
-			}
 			return a.perform(args[0], t, &questions{app: a, yes: yes, given: given}, dry, drift)
 		},
 	}
@@ -80,6 +77,9 @@ func (a *app) perform(playbook string, t target, q *questions, dry, drift bool) 
 		return err
 	}
 	defer op.hosts.Close()
+	if !dry && !q.yes && !a.asks {
+		return nobodyToAsk("With --yes it runs without asking; etcdplay plan shows what it would do.")
+	}
 	if a.json {
 		a.record(versionRecord())
 	}

@@ -38,8 +38,13 @@ func statusText(r *engine.Record) string {
 	fmt.Fprintf(&b, "  playbook  %s (%s)\n", strings.TrimSpace(r.Playbook.Name+" "+r.Playbook.Version), r.Playbook.File)
 	fmt.Fprintf(&b, "  cluster   %s\n", r.Cluster)
 	fmt.Fprintf(&b, "  started   %s by %s\n", r.Started.UTC().Format("2006-01-02 15:04:05Z"), r.Identity.User)
+	last := "last seen"
+	if r.State == engine.RunOK || r.State == engine.RunAborted {
+		last = "ended"
+	}
+	fmt.Fprintf(&b, "  %-9s %s, after %s\n", last, r.Ended.UTC().Format("2006-01-02 15:04:05Z"), render.Span(r.Ended.Sub(r.Started)))
 	fmt.Fprintf(&b, "  tasks     %d finished", len(r.Tasks))
-	if r.Phase != "" {
+	if r.Phase != "" && r.State != engine.RunOK {
 		fmt.Fprintf(&b, ", in phase %s", r.Phase)
 	}
 	b.WriteString("\n")

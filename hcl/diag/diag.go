@@ -122,11 +122,27 @@ func Closest(word string, candidates []string) string {
 	best, distance := "", 0
 	for _, c := range candidates {
 		d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(c), nil)
+		if transposed(strings.ToLower(word), strings.ToLower(c)) {
+			d = 1
+		}
 		if n := max(len(word), len(c)); d <= farthest(n) && d < n && c != word && (best == "" || d < distance) {
 			best, distance = c, d
 		}
 	}
 	return best
+}
+
+// transposed reports whether a becomes b by exchanging two neighbouring letters.
+func transposed(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i+1 < len(a); i++ {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }
 
 // farthest is how many letters of a word of this length may differ; two cover

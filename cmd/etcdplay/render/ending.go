@@ -111,8 +111,11 @@ func (r *Reporter) Failure(ev engine.Event) string {
 	return first + "\n\n  " + where + "\n" + rest
 }
 
-// seconds is a duration in the words of a failure: "60 s", "0.3 s".
+// seconds is a duration in the words of a failure: "60 s", "1.3 s", "31 ms".
 func seconds(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}

@@ -208,7 +208,7 @@ func (r *Reporter) end(ev engine.Event) {
 	shown := *e
 	shown.Number = r.Numbers[ev.Address]
 	shown.Perhaps = false
-	shown.Skipped = ev.Status == engine.Skipped
+	shown.Skipped, shown.Recorded = ev.Status == engine.Skipped, ev.How == engine.Recorded
 	margin := indent(ev.Address)
 	var b strings.Builder
 	b.WriteString(r.divide(ev))
