@@ -116,7 +116,7 @@ func (l *lab) cut(task string, outage time.Duration, pull func(), args ...string
 // of the task. It returns when both are done.
 func (l *lab) watch(event, task string, meddle func(), args ...string) (code int, out string) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	cmd := l.command(ctx, append([]string{"--json"}, args...)...)
 	stdout, err := cmd.StdoutPipe()

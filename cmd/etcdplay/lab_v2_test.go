@@ -146,7 +146,7 @@ func (l *lab) try2(host int, args ...string) (string, error) {
 
 func (l *lab) ctl2(host int, args ...string) string {
 	l.t.Helper()
-	out, err := l.try2(host, args...)
+	out, err := l.try2(host, append([]string{"--timeout=30s", "--total-timeout=60s"}, args...)...)
 	if err != nil {
 		l.t.Fatalf("etcdctl %s: %v", strings.Join(args, " "), err)
 	}

@@ -99,7 +99,7 @@ leave_cgroups() { # NAME
 
 await() { # LAB HOST: until its sshd answers
 	local n
-	for n in $(seq 300); do
+	for n in $(seq 1200); do
 		if ip netns exec "$(hub "$1")" bash -c "exec 3<>/dev/tcp/10.240.0.$2/22 && read -r -t 2 line <&3 && [[ \$line == SSH-* ]]" 2>/dev/null; then
 			return 0
 		fi
