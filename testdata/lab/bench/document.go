@@ -198,6 +198,6 @@ func (d *document) program(b *strings.Builder) {
 const rerun = "## Again\n\n" +
 	"    make bench-lab\n\n" +
 	"as root on Linux, with ansible-core, mmdebstrap and systemd-container installed;\n" +
-	"it takes about a quarter of an hour. `LAB_ETCD=3.5` chooses another etcd. The programs that\n" +
+	"it takes about twenty minutes. `LAB_ETCD=3.5` chooses another etcd. The programs that\n" +
 	"are compared lie in [testdata/lab/bench](../testdata/lab/bench). It removes\n" +
 	"everything that it made but what is cached for the next time.\n"
