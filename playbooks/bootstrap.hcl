@@ -183,7 +183,7 @@ phase "survey" {
   task "assert" "nothing_there" {
     locked        = true
     condition     = alltrue([for name, r in task.hosts : r.ready])
-    error_message = "No cluster is made over what is there (Q17). ${join(" ", [for name, r in task.hosts : "${name}: ${join("; ", r.why)}.${r.untouched ? " It is the unused cluster of an etcd package, which clear-package.hcl moves away." : ""}" if !r.ready])}"
+    error_message = "No cluster is made over what is there (Q17). ${join(" ", [for name, r in task.hosts : "${name}: ${join("; ", r.why)}.${r.untouched ? " It is the unused cluster of an etcd package: etcdplay run clear-package --var hosts=${name} moves it away." : ""}" if !r.ready])}"
   }
 
   task "assert" "one_version" {
@@ -199,7 +199,7 @@ phase "survey" {
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be made safely. Once, on ${target.name}: chown root: DIR && chmod 0755 DIR."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be made safely. Once, on ${target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
     }
   }
 

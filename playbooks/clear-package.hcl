@@ -18,18 +18,6 @@ variable "hosts" {
 phase "survey" {
   description = "Whether nobody has used it."
 
-  # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
-  task "stat" "above_data" {
-    on_each = var.hosts
-    when    = cluster.layout == "debian"
-    path    = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
-
-    postcondition {
-      condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: DIR && chmod 0755 DIR."
-    }
-  }
-
   task "etcd_host" "found" {
     on_each            = var.hosts
     parallel           = length(var.hosts)

@@ -2,7 +2,7 @@ playbook "join-member-v2" {
   language         = 1
   required_version = ">= 0.1.0, < 2.0.0"
   version          = "1.0.0"
-  description      = "Let one host join a healthy cluster over API 2. Called by force-new-cluster-v2.hcl for each of its hosts."
+  description      = "Let one host join a healthy cluster over API 2. Called by force-new-cluster-v2 for each of its hosts."
 }
 
 variable "new" {
@@ -11,7 +11,7 @@ variable "new" {
 
   validation {
     condition     = cluster.api == 2
-    error_message = "Cluster ${cluster.name} speaks API ${cluster.api}. Use join-member.hcl."
+    error_message = "Cluster ${cluster.name} speaks API ${cluster.api}. Use join-member."
   }
 }
 

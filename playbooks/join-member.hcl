@@ -2,7 +2,7 @@ playbook "join-member" {
   language         = 1
   required_version = ">= 0.1.0, < 2.0.0"
   version          = "1.0.0"
-  description      = "Let one host join a healthy cluster. Called by scale.hcl for each of its hosts."
+  description      = "Let one host join a healthy cluster. Called by scale for each of its hosts."
 }
 
 variable "new" {
@@ -79,7 +79,7 @@ phase "survey" {
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
-    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl), or, without a quorum, restore from a snapshot."
+    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (etcdplay run replace-member), or, without a quorum, restore from a snapshot."
   }
 
   task "assert" "not_a_member" {
@@ -95,7 +95,7 @@ phase "survey" {
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${var.new.name}: chown root: DIR && chmod 0755 DIR."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${var.new.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
     }
   }
 

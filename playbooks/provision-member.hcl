@@ -99,7 +99,7 @@ phase "survey" {
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
-    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl)."
+    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (etcdplay run replace-member)."
   }
 
   task "assert" "not_a_member" {
@@ -130,7 +130,7 @@ phase "survey" {
 
   task "assert" "not_in_debians_layout" {
     condition     = cluster.layout == "etcd-member"
-    error_message = "Machines with Debian's layout are not provisioned with these files. Install etcd there, and let it join by scale.hcl."
+    error_message = "Machines with Debian's layout are not provisioned with these files. Install etcd there, and let it join: etcdplay run scale --var new=${var.new.name}."
   }
 }
 

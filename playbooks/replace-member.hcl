@@ -94,7 +94,7 @@ phase "survey" {
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${local.target.name}: chown root: DIR && chmod 0755 DIR."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${local.target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
     }
   }
 

@@ -70,7 +70,7 @@ phase "survey" {
   task "assert" "all_healthy" {
     locked        = true
     condition     = task.before_health.ok
-    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (replace-member.hcl)."
+    error_message = "Not healthy: ${join(", ", task.before_health.unhealthy)}. A member is added to a healthy cluster only (Q9): replace the failed one first (etcdplay run replace-member)."
   }
 
   task "assert" "none_is_member" {

@@ -25,7 +25,7 @@ func TestLabDebian(t *testing.T) {
 	l.whole(1, 2, 3)
 
 	out := l.etcdplay(1, "run", "scale", "--yes", "-i", l.debian("core", 3), "--var", "new="+hostName(4))
-	if !strings.Contains(out, "chown root: DIR") {
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd.") {
 		t.Errorf("a folder that etcd could swap:\n%s", out)
 	}
 	l.rooted(4)
@@ -69,11 +69,11 @@ func (l *lab) clearPackage(user string) {
 	inventory := l.debian(user, 3)
 	begin := []string{"run", "bootstrap", "--yes", "-i", inventory}
 	clear := []string{"run", "clear-package", "--yes", "-i", inventory, "--var", "hosts=" + hostName(1) + "," + hostName(2) + "," + hostName(3)}
-	if out := l.etcdplay(1, begin...); strings.Count(out, "clear-package.hcl") != 3 {
+	if out := l.etcdplay(1, begin...); strings.Count(out, "clear-package") != 3 {
 		l.t.Errorf("a bootstrap over the package's clusters:\n%s", out)
 	}
 	l.etcdplay(0, clear...)
-	if out := l.etcdplay(1, begin...); !strings.Contains(out, "chown root: DIR") {
+	if out := l.etcdplay(1, begin...); !strings.Contains(strings.Join(strings.Fields(out), " "), "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd.") {
 		l.t.Errorf("a folder that etcd could swap:\n%s", out)
 	}
 	for host := 1; host <= 3; host++ {
