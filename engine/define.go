@@ -28,7 +28,7 @@ func Define[A, S, R any](s Spec[A, S, R]) *Type {
 	}
 	t := &Type{
 		Name: s.Name, Doc: s.Doc, Effect: s.Effect, Where: s.Where, Role: s.Role,
-		Retryable: s.Retryable, Timeout: s.Timeout, Volatile: s.Volatile, Surveyed: s.Surveyed,
+		Retryable: s.Retryable, Timeout: s.Timeout, Volatile: s.Volatile, Surveyed: s.Surveyed, Writes: s.Writes,
 	}
 	if t.Timeout == 0 {
 		t.Timeout = time.Minute

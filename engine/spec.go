@@ -41,6 +41,7 @@ type Spec[A, S, R any] struct {
 	Timeout   time.Duration // zero means one minute
 	Volatile  bool
 	Surveyed  bool
+	Writes    []string // the arguments that together name the one file that it writes, if it does
 
 	// EffectOf narrows Effect for particular arguments (exec with read_only).
 	EffectOf func(a A) Effect

@@ -55,8 +55,11 @@ type Type struct {
 	Volatile bool
 	// Surveyed types have the cluster read anew immediately before their Guard.
 	Surveyed bool
-	Args     []Arg    // in the order of documentation
-	Results  []Result // without status, which every task has
+	// Writes is the arguments that together name the one file, on the task's host,
+	// that a type writes whole; none if it writes another way, or nothing.
+	Writes  []string
+	Args    []Arg    // in the order of documentation
+	Results []Result // without status, which every task has
 
 	impl taskImpl // nil exactly for types whose Role is not Plain
 }

@@ -139,6 +139,7 @@ func Check(in Input) (*Playbook, engine.Diagnostics) {
 	}
 	c.drops()
 	c.unused()
+	c.writtenTwice()
 	return c.out, diag.Sort(c.found)
 }
 

@@ -83,6 +83,7 @@ const (
 	TwoTargets      Code = "EP1404"
 	UnquotedInShell Code = "EP1405"
 	NoConnection    Code = "EP1406"
+	WrittenTwice    Code = "EP1407"
 )
 
 // Secrets.
@@ -239,6 +240,7 @@ func Codes() []Entry {
 		{TwoTargets, "two loops or two targets on one task"},
 		{UnquotedInShell, "a value is put into a shell script without quoting"},
 		{NoConnection, "an argument that only a host gives sense to"},
+		{WrittenTwice, "two tasks write one file"},
 
 		{SecretOnCommandLine, "a sensitive value on a command line"},
 		{SecretShown, "a sensitive value where it would be shown"},

@@ -20,7 +20,7 @@ func Download() *engine.Type {
 		Doc: "Fetches a file over HTTP, as seen from the host, and installs it there once its checksum is right. " +
 			"With member, only that file of a .tar.gz, .tgz or .zip archive is installed. No proxy is used. " +
 			"With member, and something at path already, the archive is fetched to compare, also in a plan.",
-		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: downloadTimeout,
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: downloadTimeout, Writes: []string{"path"},
 		Check: checkDownload, Observe: observeDownload, Plan: planDownload, Guard: guardDownload, Apply: applyDownload,
 		Settle: settleDownload, Verify: verifyDownload, Advance: advanceDownload,
 	})

@@ -23,7 +23,7 @@ func Upload() *engine.Type {
 		Name: "upload",
 		Doc: "Sends a file to a host: one of the machine that etcdplay runs on, or with from_host one of another host. " +
 			"It has its name there only once it is whole and its checksum is right. Another file of that name is replaced.",
-		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Hour,
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Hour, Writes: []string{"path"},
 		Observe: observeUpload, Plan: planUpload, Guard: guardUpload, Apply: applyUpload,
 		Settle: settleUpload, Verify: verifyUpload, Advance: advanceUpload,
 	})

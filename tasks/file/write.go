@@ -23,7 +23,7 @@ func Write() *engine.Type {
 		Doc: "Makes sure that a file is there with the given content. It is replaced whole or not at all, and its " +
 			"directory has to be there. The file of variables that configures a member of the cluster (env_file of the inventory) is " +
 			"compared with the member list first, and the service has to read it. A drop-in of a unit is written by systemd_dropin.",
-		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true,
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true, Writes: []string{"path"},
 		Observe: observeWrite, Plan: planWrite, Guard: guardWrite, Apply: applyWrite,
 		Settle: settleWrite, Verify: verifyWrite, Advance: advanceWrite,
 	})

@@ -23,7 +23,7 @@ func Dropin() *engine.Type {
 		Doc: "Writes or removes a drop-in of a unit, makes systemd read it, and checks that it has effect: that no later " +
 			"drop-in takes it back. The unit itself is not restarted. A drop-in that configures a member of the cluster is " +
 			"compared with the member list first.",
-		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true,
+		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true, Writes: []string{"unit", "name", "runtime"},
 		Check: checkDropin, Observe: observeDropin, Plan: planDropin, Guard: guardDropin, Apply: applyDropin,
 		Settle: settleDropin, Verify: verifyDropin, Advance: advanceDropin,
 	})
