@@ -91,9 +91,10 @@ func (s *sshd) knows(key string) {
 	s.write("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s", s.port, public))
 }
 
-// TestResumeHostKey swaps a host's key between a run and its resume, and known_hosts
-// with it: the run holds on to the key that it saw, and does nothing on the host.
-func TestResumeHostKey(t *testing.T) {
+// newSSHD makes the keys of an sshd that is not started yet, and an inventory in
+// which host h is reached through it by the key id, as these lines have it.
+func newSSHD(t *testing.T, lines string, keys ...string) *sshd {
+	t.Helper()
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -110,8 +111,8 @@ func TestResumeHostKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &sshd{t: t, dir: t.TempDir(), port: freePort(t)}
-	defer s.stop()
-	for _, key := range []string{"id", "first", "second"} {
+	t.Cleanup(s.stop)
+	for _, key := range append(keys, "id") {
 		if out, err := exec.Command("ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-f", filepath.Join(s.dir, key)).CombinedOutput(); err != nil {
 			t.Fatalf("ssh-keygen: %v: %s", err, out)
 		}
@@ -125,6 +126,7 @@ connection "ssh" {
   identity_files = ["id"]
   known_hosts    = "known_hosts"
   become         = "none"
+  %s
 }
 cluster "demo" {
   members = ["h"]
@@ -132,7 +134,35 @@ cluster "demo" {
 host "h" {
   address = "127.0.0.1"
 }
-`, me.Username, s.port))
+`, me.Username, s.port, lines))
+	return s
+}
+
+// etcdplay runs the program in the folder of the server; its output is on one line.
+func (s *sshd) etcdplay(code int, args ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	cmd := s.command(ctx, args...)
+	out, err := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		s.t.Fatalf("etcdplay %s: exit code %d, want %d (%v)\n%s", strings.Join(args, " "), got, code, err, out)
+	}
+	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// command is the program, to be run in the folder of the server.
+func (s *sshd) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Args[0], cmd.Dir = "etcdplay", s.dir
+	cmd.Env = []string{"HOME=" + s.dir, "XDG_STATE_HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + s.dir}
+	return cmd
+}
+
+// TestResumeHostKey swaps a host's key between a run and its resume, and known_hosts
+// with it: the run holds on to the key that it saw, and does nothing on the host.
+func TestResumeHostKey(t *testing.T) {
+	s := newSSHD(t, "", "first", "second")
 	s.write("play.hcl", `playbook "play" {
   language = 1
 }
@@ -149,19 +179,7 @@ task "exec" "two" {
   shell = "test -e ${shellquote(var.dir)}/gate && touch ${shellquote(var.dir)}/two"
 }
 `)
-	call := func(code int, args ...string) string {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, os.Args[0], args...)
-		cmd.Args[0], cmd.Dir = "etcdplay", s.dir
-		cmd.Env = []string{"HOME=" + s.dir, "XDG_STATE_HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + s.dir}
-		out, err := cmd.CombinedOutput()
-		if got := cmd.ProcessState.ExitCode(); got != code {
-			t.Fatalf("etcdplay %s: exit code %d, want %d (%v)\n%s", strings.Join(args, " "), got, code, err, out)
-		}
-		return strings.Join(strings.Fields(string(out)), " ")
-	}
+	call := s.etcdplay
 	exists := func(name string) bool {
 		_, err := os.Stat(filepath.Join(s.dir, name))
 		return err == nil
