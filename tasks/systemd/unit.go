@@ -244,6 +244,9 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	case "unmasked":
 		err = unmask(ctx, h, a)
 	}
+	if err == nil && a.starts() && !a.wait() {
+		err = lasts(ctx, h.Look, a)
+	}
 	if err != nil && a.starts() {
 		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, s.Invocation, err)
 	}
@@ -252,6 +255,22 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	}
 	now, err := observeUnit(ctx, h.Look, a)
 	return now.results(true), err
+}
+
+// lasts watches a start that nobody waits for, as long as a process takes that dies
+// of its configuration: what others wait for a quorum with has to be told at once.
+func lasts(ctx context.Context, l engine.Look, a unitArgs) error {
+	begun := time.Now()
+	return engine.Poll(ctx, steady/5, func(ctx context.Context) (bool, error) {
+		s, err := observeUnit(ctx, l, a)
+		switch {
+		case err != nil:
+			return false, err
+		case s.phase() == looping, s.phase() == stopped && s.Active == "failed":
+			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
+		}
+		return s.phase() == running && s.Tells || time.Since(begun) >= steady, nil
+	})
 }
 
 func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState) (engine.Settlement, unitResults, error) {
@@ -319,6 +338,8 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
 		case s.phase() == starting && !a.wait():
 			return true, nil
+		case s.phase() == looping && !a.wait():
+			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
 		case s.phase() != running:
 			invocation = ""
 			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
