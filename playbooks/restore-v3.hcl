@@ -231,6 +231,20 @@ phase "prepare" {
     skip_hash_check       = var.snapshot_from_data_dir
     timeout               = "2h"
   }
+
+  # What was sent has become data directories everywhere; the snapshot stays where it came from.
+  task "remove" "sent" {
+    on_each  = local.restored
+    parallel = length(local.restored)
+    when     = target.name != local.source || var.snapshot != null
+    path     = local.file
+  }
+
+  task "remove" "tried" {
+    on   = local.restored[0]
+    when = local.restored[0].name != local.source || var.snapshot != null
+    path = "${local.file}.trial.json"
+  }
 }
 
 phase "agree" {

@@ -137,7 +137,7 @@ func (r *restoring) files(host string, data uint64, known map[string]bool, e *re
 		case strings.HasPrefix(filepath.Base(name), ".etcdplay-"):
 			// Hosts are changed side by side: what one of them was writing when the
 			// process was killed at another's point stays, under a name that nothing reads.
-		case !known[f] && !strings.HasPrefix(name, "/var/lib/etcd.snapshot-RUN.db"):
+		case !known[f]:
 			e.Files = append(e.Files, host+name)
 		}
 	}

@@ -19,7 +19,8 @@ func Remove() *engine.Type {
 		Name: "remove",
 		Doc: "Deletes a file or a directory for good; move can be taken back, this cannot. It works only below the " +
 			"cluster's remove_roots (by default its data directory and what is named like it with a suffix, such as " +
-			"/var/lib/etcd.old), never on a mount point, and never through a symbolic link.",
+			"/var/lib/etcd.old), or where the run's own ID is in the name, never on a mount point, and never through a " +
+			"symbolic link.",
 		Effect: engine.Destroy, Where: engine.OnHost, Retryable: true,
 		Check: checkRemove, Observe: observeRemove, Plan: planRemove, Guard: guardRemove, Apply: applyRemove,
 		Settle: settleRemove, Verify: verifyRemove, Advance: advanceRemove,
@@ -56,6 +57,7 @@ func checkRemove(a removeArgs) error {
 
 func observeRemove(ctx context.Context, l engine.Look, a removeArgs) (removeState, error) {
 	s := removeState{Roots: append([]string{}, l.Cluster.RemoveRoots...)}
+	s.Allowed = l.RunID != "" && strings.Contains(path.Base(a.Path), l.RunID) // nobody else gives such a name
 	if len(s.Roots) == 0 && l.Cluster.DataDir != "" {
 		s.Roots = append(s.Roots, l.Cluster.DataDir, l.Cluster.DataDir+".*")
 	}
@@ -110,14 +112,14 @@ func guardRemove(_ string, a removeArgs, s removeState, _ *world.World) (v world
 	if s.Roots == nil {
 		return v // not observed
 	}
-	if len(s.Roots) == 0 {
+	if len(s.Roots) == 0 && !s.Allowed {
 		v.Checks = append(v.Checks, check("within-remove-roots", false,
 			"give the cluster a data_dir or remove_roots in the inventory", "the inventory allows nothing to be deleted"))
 		return v
 	}
 	v.Checks = append(v.Checks, check("within-remove-roots", s.Allowed,
 		"move it aside instead, or name its directory in remove_roots of the cluster in the inventory",
-		"%q is %s of %s", a.Path, map[bool]string{true: "within one", false: "outside"}[s.Allowed], strings.Join(s.Roots, ", ")))
+		"%q is %s of %s", a.Path, map[bool]string{true: "this run's, or within one", false: "outside"}[s.Allowed], strings.Join(s.Roots, ", ")))
 	if !s.Allowed {
 		return v
 	}
