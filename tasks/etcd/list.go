@@ -195,10 +195,17 @@ func (a *access) listOnce(ctx context.Context, wait time.Duration) (l listing, a
 			}
 		}
 	}
-	if best == nil {
+	if best == nil || best.deniedBy(errs) {
 		return listing{}, 0, silence(a.endpoints, errs)
 	}
 	return listingFrom(*best), alive, nil
+}
+
+// deniedBy reports whether the endpoint of a list that it remembers refused who
+// asked for the one that is agreed on: it tells the former to anybody.
+func (s sighting) deniedBy(errs map[string]error) bool {
+	var refusal *credentialError
+	return !s.linear && errors.As(errs[s.endpoint], &refusal)
 }
 
 // agreed is the member list that a quorum agrees on, or an error.

@@ -10,7 +10,9 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/etcdplay/etcdplay/engine"
 )
@@ -24,6 +26,10 @@ import (
 //
 // A learner logs nobody in. It takes a token that a voter gave, once it has heard
 // of it: not at once, and never of one that is older than itself.
+//
+// Without a quorum no member logs anybody in. What a member says of itself it says
+// to anybody all the same, or to anybody with a certificate (3.7), so that is asked
+// without a token as long as there is none.
 type login struct {
 	mu    sync.Mutex
 	known bool   // somebody was logged in
@@ -54,6 +60,11 @@ func (a *access) authorize(ctx context.Context, method string, req, reply any, c
 	if method == pb.Auth_Authenticate_FullMethodName {
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
+	if ofItself(method, req) && !a.login.has() {
+		if err := invoke(ctx, method, req, reply, cc, opts...); !refusedByEtcd(err) {
+			return err
+		}
+	}
 	token, borrowed, err := a.token(ctx, cc, nil)
 	for try := 1; err == nil; try++ {
 		if err = invoke(withToken(ctx, token), method, req, reply, cc, opts...); !outdated(err) {
@@ -73,6 +84,29 @@ func (a *access) authorize(ctx context.Context, method string, req, reply any, c
 		}
 	}
 	return err
+}
+
+// has reports whether somebody was logged in.
+func (l *login) has() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known
+}
+
+// ofItself reports whether a request asks a member for nothing but what it has by
+// itself: its status, or the members that it remembers.
+func ofItself(method string, req any) bool {
+	list, ok := req.(*pb.MemberListRequest)
+	return method == pb.Maintenance_Status_FullMethodName || ok && !list.Linearizable
+}
+
+// refusedByEtcd reports whether err is a server's answer, and not the lack of one.
+func refusedByEtcd(err error) bool {
+	switch status.Code(err) {
+	case codes.OK, codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false
+	}
+	return true
 }
 
 func withToken(ctx context.Context, token string) context.Context {

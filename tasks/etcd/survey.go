@@ -105,7 +105,7 @@ func (a *access) surveyOnce(ctx context.Context) (c world.Cluster, hopeful, late
 		}
 	}
 	wg.Wait()
-	if best == nil {
+	if best == nil || best.deniedBy(errs) {
 		return world.Cluster{Why: silence(a.endpoints, errs).Error(), Inventory: a.look.Cluster.PeerURLs, Unit: a.look.Cluster.Unit}, false, false
 	}
 	list := listingFrom(*best)
