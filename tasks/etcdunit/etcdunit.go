@@ -39,9 +39,13 @@ func Read(ctx context.Context, r conn.Reader, u conn.Unit) (s Start, err error) 
 }
 
 // Environment is the variables that a unit gives to what it starts: its own,
-// those of its files, which win, without those that it takes away.
+// those of its files, which win, without those that it takes away. A masked unit
+// starts nothing, and gives none.
 func Environment(ctx context.Context, r conn.Reader, u conn.Unit) (map[string]string, error) {
 	env := map[string]string{}
+	if u.LoadState == "masked" {
+		return env, nil // its file is a link to /dev/null
+	}
 	for _, e := range u.Environment {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value

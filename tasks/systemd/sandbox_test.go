@@ -521,3 +521,38 @@ func TestMemberThatMayNotJoin(t *testing.T) {
 		}
 	}
 }
+
+// TestStartInTheQueue verifies a start that nobody waited for of a unit that has
+// failed before: systemd has not come to it yet, and the unit looks as it was.
+func TestStartInTheQueue(t *testing.T) {
+	b := up(t)
+	b.write(t, "/etc/systemd/system/later.service", "[Service]\nExecStart=/bin/sh -c 'test -e \"$1\" && exec sleep 3600' sh "+filepath.Join(b.dir, "there")+"\n")
+	if err := b.spare.Units().Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.spare.Units().Start(t.Context(), "later.service", false); err != nil {
+		t.Fatal(err)
+	}
+	failed := func(u conn.Unit) bool { return u.ActiveState == "failed" }
+	b.until(t, "later.service", failed)
+	was := b.unit(t, "later.service")
+	b.write(t, "/there", "")
+	result := cty.ObjectVal(map[string]cty.Value{
+		"active_state": str(was.ActiveState), "changed": cty.True, "invocation_id": str(was.InvocationID), "sub_state": str(was.SubState),
+	})
+	started := make(chan error, 1)
+	time.AfterFunc(time.Second, func() { started <- b.spare.Units().Start(t.Context(), "later.service", false) })
+	given := map[string]cty.Value{"unit": str("later.service"), "state": str("started"), "wait": cty.False}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	typ := systemd.Unit()
+	if err := typ.Verify(ctx, b.look(), enginetest.Args(typ, given), result); err != nil {
+		t.Errorf("a start in the queue: %v", err)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if err := b.spare.Units().Stop(t.Context(), "later.service"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -245,7 +245,7 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 		err = unmask(ctx, h, a)
 	}
 	if err == nil && a.starts() && !a.wait() {
-		err = lasts(ctx, h.Look, a)
+		err = lasts(ctx, h.Look, a, s.Invocation)
 	}
 	if err != nil && a.starts() {
 		return unitResults{}, notActive(ctx, h.Look, a.Unit, begun, s.Invocation, err)
@@ -259,13 +259,15 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 
 // lasts watches a start that nobody waits for, as long as a process takes that dies
 // of its configuration: what others wait for a quorum with has to be told at once.
-func lasts(ctx context.Context, l engine.Look, a unitArgs) error {
+// While the unit's invocation is the one before, systemd has not come to the start.
+func lasts(ctx context.Context, l engine.Look, a unitArgs, before string) error {
 	begun := time.Now()
 	return engine.Poll(ctx, steady/5, func(ctx context.Context) (bool, error) {
 		s, err := observeUnit(ctx, l, a)
 		switch {
 		case err != nil:
 			return false, err
+		case s.Invocation == before:
 		case s.phase() == looping, s.phase() == stopped && s.Active == "failed":
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
 		}
@@ -307,7 +309,8 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 const steady = 500 * time.Millisecond
 
 // queued is for how long a start that nobody waited for may stand in systemd's
-// queue, in which the unit looks as if it had not been asked for.
+// queue, in which the unit looks as if it had not been asked for: inactive, or
+// failed as it was before.
 const queued = 5 * time.Second
 
 func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
@@ -332,7 +335,7 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		case a.State == "restarted" && r.InvocationID != "" && s.phase() == running && s.Invocation != r.InvocationID:
 			invocation, from, r.InvocationID = s.Invocation, time.Now(), ""
 			return false, nil
-		case s.Active == "inactive" && !a.wait() && s.Invocation == r.InvocationID && time.Since(begun) < queued:
+		case s.phase() == stopped && !a.wait() && s.Active == r.ActiveState && s.Invocation == r.InvocationID && time.Since(begun) < queued:
 			return false, fmt.Errorf("%s is %s", a.Unit, s.words())
 		case s.phase() == stopped:
 			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
