@@ -72,13 +72,13 @@ func (l *lab) clearPackage(user string) {
 	if out := l.etcdplay(1, begin...); strings.Count(out, "clear-package") != 3 {
 		l.t.Errorf("a bootstrap over the package's clusters:\n%s", out)
 	}
-	if out := l.etcdplay(1, clear...); !strings.Contains(out, "chown root: DIR") {
+	l.etcdplay(0, clear...)
+	if out := l.etcdplay(1, begin...); !strings.Contains(strings.Join(strings.Fields(out), " "), "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd.") {
 		l.t.Errorf("a folder that etcd could swap:\n%s", out)
 	}
 	for host := 1; host <= 3; host++ {
 		l.rooted(host)
 	}
-	l.etcdplay(0, clear...)
 	l.etcdplay(0, begin...)
 	for host := 1; host <= 3; host++ {
 		if out := l.ssh(host, "ls -d /var/lib/etcd/default.package-*/member"); strings.Count(out, "\n") != 1 {
