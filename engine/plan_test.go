@@ -79,7 +79,7 @@ func TestReadsAfterAChangeAreNotReal(t *testing.T) {
 	if e := entryAt(t, plan, "task.last"); e.Perhaps || e.Place != InAlways {
 		t.Errorf("last: got %+v", e)
 	}
-	want(t, "counts", fmt.Sprintf("%+v", plan.Counts), "{Reads:2 Checks:0 Changes:5 Destructive:0 Questions:0}")
+	want(t, "counts", fmt.Sprintf("%+v", plan.Counts), "{Reads:2 Checks:0 Changes:5 Destructive:0 Questions:0 Done:0 Open:0}")
 	want(t, "effects", b.effects("one", "two", "undone", "last"), "one=0 two=0 undone=0 last=0")
 }
 

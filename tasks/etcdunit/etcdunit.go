@@ -165,13 +165,11 @@ func (s Start) Unsets(name string) bool {
 	return false
 }
 
-// etcd is the program of that name which is started, or which the wrapper becomes
-// in the end; "" if there is none.
+// etcd is the program to ask for its version: the one called etcd that a wrapper
+// becomes in the end, or what the unit starts, if that is called etcd itself, be it
+// a script that stands in place of it. "" if there is none.
 func (s Start) etcd() string {
 	found := ""
-	if s.script == "" && path.Base(s.Argv[0]) == "etcd" {
-		return s.Argv[0]
-	}
 	for line := range strings.Lines(s.script) {
 		words := strings.Fields(strings.TrimSpace(line))
 		if len(words) == 0 || words[0] != "exec" {
@@ -182,6 +180,9 @@ func (s Start) etcd() string {
 				found = word
 			}
 		}
+	}
+	if found == "" && path.Base(s.Argv[0]) == "etcd" {
+		return s.Argv[0]
 	}
 	return found
 }
