@@ -27,7 +27,7 @@ demo: build ## replace a failed member of a genuine cluster, on this machine
 # ETCDPLAY_MATRIX=all runs the scripts of cmd/etcdplay/testdata/matrix with every
 # release, plain and secured, in both layouts, instead of with a few of them.
 test: build etcds ## everything, against genuine etcd of every supported version
-	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 40m -skip '^TestLab' ./...
+	ETCDPLAY_ETCDS=$(ETCDS) $(GO) test -timeout 40m -parallel 3 -skip '^TestLab' ./...
 
 lab-test: etcds $(LAB)/rootfs/.complete ## real hosts: containers with systemd, sshd and networks of their own; needs root
 	ETCDPLAY_ETCDS=$(ETCDS) ETCDPLAY_LAB=$(LAB) $(GO) test -count=1 -timeout 30m -parallel 3 -run '^TestLab' -v ./cmd/etcdplay

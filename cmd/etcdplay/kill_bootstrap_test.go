@@ -22,6 +22,7 @@ import (
 // time the resumed run has to end with one cluster of all three, and with
 // configurations that make no second one.
 func TestKillMatrixBootstrap(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("kills and resumes for a minute")
 	}

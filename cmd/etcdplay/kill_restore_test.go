@@ -36,6 +36,7 @@ type restoring struct {
 }
 
 func TestKillMatrixRestore(t *testing.T) {
+	t.Parallel()
 	killRestoring(t, 120, 3, 3, func(r *restoring, dir string) {
 		snapshot := filepath.Join(dir, "backup.db")
 		cfg := clientv3.Config{Endpoints: []string{r.m.clientURL("demo-etcd-1")}, Logger: zap.NewNop()}
@@ -49,6 +50,7 @@ func TestKillMatrixRestore(t *testing.T) {
 // One machine is gone and another one's etcd is stopped, so the two that are left
 // are compared, and both restored from the better one.
 func TestKillMatrixRecoverQuorum(t *testing.T) {
+	t.Parallel()
 	killRestoring(t, 120, 1, 2, func(r *restoring, _ string) {
 		r.args, r.confirm = []string{"recover-quorum-v3", "--var", "lost=demo-etcd-3"}, "lose 0 revisions"
 		r.gone = "demo-etcd-3"

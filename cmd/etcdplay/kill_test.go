@@ -44,6 +44,7 @@ type matrix struct {
 }
 
 func TestKillMatrixReplace(t *testing.T) {
+	t.Parallel()
 	m := newMatrix(t)
 	m.args = []string{"replace-member", "--var", "failed=demo-etcd-2"}
 	m.target, m.size = "demo-etcd-2", 3
@@ -58,6 +59,7 @@ func TestKillMatrixReplace(t *testing.T) {
 }
 
 func TestKillMatrixScale(t *testing.T) {
+	t.Parallel()
 	m := newMatrix(t)
 	m.args = []string{"scale", "--var", "new=demo-etcd-4"}
 	m.target, m.size = "demo-etcd-4", 4

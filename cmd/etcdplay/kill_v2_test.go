@@ -51,6 +51,7 @@ func (e forcedEnding) String() string {
 }
 
 func TestKillMatrixForceNewCluster(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("kills and resumes for minutes")
 	}

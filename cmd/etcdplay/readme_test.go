@@ -16,12 +16,14 @@ import (
 // what comes. In a block, … stands for text that is left out: alone on a line
 // for any lines, within a line for the rest of a word or a path.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	typeWhatStandsIn(t, "README.md")
 }
 
 // TestGuide is the same for the guide. Its configs are files, named in their
 // first lines.
 func TestGuide(t *testing.T) {
+	t.Parallel()
 	typeWhatStandsIn(t, "docs/guide.md")
 }
 

@@ -68,6 +68,7 @@ var matrixScripts = []struct {
 //	$DATA, $CONFIG        a member's data directory, and the file that configures it, on its host
 //	[secured], [debian]   the same as conditions
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts etcd")
 	}

@@ -66,6 +66,7 @@ func TestMain(m *testing.M) {
 // of etcd for the scripts that run with any one: make test takes their own. Every script has folders of its own for
 // state and sandboxes; what is left of a sandbox at its end is brought down.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	p := scriptParams()
 	p.Dir = filepath.Join("testdata", "scripts")
 	testscript.Run(t, p)
