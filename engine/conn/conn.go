@@ -241,5 +241,5 @@ type JournalEntry struct {
 	PID        int
 	Message    string // one line, valid UTF-8
 	Cursor     string
-	Invocation string // the InvocationID of the start of the unit that said it; empty if that is not known
+	Invocation string // the InvocationID of the start of the unit that said it; empty where the unit was over before the journal looked
 }

@@ -33,10 +33,22 @@ func later(entries []conn.JournalEntry, before, now string) []conn.JournalEntry 
 			return entries[i+1:]
 		}
 	}
+	if before != "" {
+		return entries
+	}
 	for i, e := range entries {
-		if before == "" && e.Invocation == now {
+		if e.Invocation == now {
 			return entries[i:]
 		}
+	}
+	// The journal does not know whose the words of a process are that was over
+	// before it looked: those of a start that failed at once.
+	unknown := len(entries)
+	for unknown > 0 && entries[unknown-1].Invocation == "" {
+		unknown--
+	}
+	if unknown < len(entries) {
+		return entries[unknown:]
 	}
 	return entries
 }

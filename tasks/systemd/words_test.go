@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/etcdplay/etcdplay/engine/conn"
@@ -22,7 +23,13 @@ func TestLater(t *testing.T) {
 		{"forgotten, and nothing said", "", "third", []string{"a", "b", "c", "d", "e"}},
 		{"it was under way already", "second", "second", []string{"a", "b", "c", "d", "e"}},
 		{"never started before", "", "old", []string{"a", "b", "c", "d", "e"}},
+		{"over before the journal looked", "", "third", []string{"d"}},
+		{"over before the journal looked, and not the first start", "first", "third", []string{"d"}},
 	} {
+		all := all
+		if strings.HasPrefix(c.name, "over") {
+			all = all[:4]
+		}
 		var got []string
 		for _, e := range later(all, c.before, c.now) {
 			got = append(got, e.Message)

@@ -305,7 +305,9 @@ func testUnitMask(t *testing.T, f Fixture) {
 
 func testUnitJournal(t *testing.T, f Fixture) {
 	ctx := t.Context()
-	name := f.unit(t, "Type=oneshot\n"+script(`i=1; while [ $i -le 20 ]; do echo "line $i"; i=$((i+1)); done; echo "<3>bad thing" >&2`))
+	// It remains, because the journal learns the InvocationID of a line when it
+	// gets to it, and where the unit is over by then, never.
+	name := f.unit(t, "Type=oneshot\nRemainAfterExit=yes\n"+script(`i=1; while [ $i -le 20 ]; do echo "line $i"; i=$((i+1)); done; echo "<3>bad thing" >&2`))
 	if err := f.Host.Units().Start(ctx, name, true); err != nil {
 		t.Fatal(err)
 	}
@@ -327,8 +329,7 @@ func testUnitJournal(t *testing.T, f Fixture) {
 			t.Fatalf("entry %d: got %+v", i, e)
 		}
 	}
-	// systemd forgets a unit that is over, and with it what it called its start.
-	if u := f.describe(t, name); u.InvocationID != "" && all[20].Invocation != u.InvocationID || len(all[0].Invocation) != 32 {
+	if u := f.describe(t, name); len(u.InvocationID) != 32 || all[0].Invocation != u.InvocationID || all[20].Invocation != u.InvocationID {
 		t.Errorf("said by the starts %q and %q, and systemd calls the last one %q", all[0].Invocation, all[20].Invocation, u.InvocationID)
 	}
 	if len(cursors) != 20 || cursors[""] {
