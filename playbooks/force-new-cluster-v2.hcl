@@ -344,7 +344,8 @@ output "member_id" {
 }
 
 output "members" {
-  value = 1 + length(var.rejoin)
+  value       = 1 + length(var.rejoin)
+  description = "How many members the cluster has now."
 }
 
 output "held" {

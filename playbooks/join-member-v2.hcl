@@ -212,9 +212,11 @@ phase "join" {
 }
 
 output "member_id" {
-  value = task.add.id
+  value       = task.add.id
+  description = "The ID of the new member, hex."
 }
 
 output "initial_cluster" {
-  value = task.add.initial_cluster
+  value       = task.add.initial_cluster
+  description = "The members as the new one was configured with them."
 }

@@ -177,7 +177,8 @@ output "survivor" {
 }
 
 output "revision" {
-  value = task.restore.revision
+  value       = task.restore.revision
+  description = "The revision that the cluster began with, of the survivor's database."
 }
 
 output "lost_revisions" {
@@ -186,9 +187,11 @@ output "lost_revisions" {
 }
 
 output "token" {
-  value = task.restore.token
+  value       = task.restore.token
+  description = "The initial cluster token from now on. Put it, and the cluster's ID if it is there, into the inventory."
 }
 
 output "old_data" {
-  value = task.restore.old_data
+  value       = task.restore.old_data
+  description = "Where the old data is, on each host."
 }

@@ -522,7 +522,8 @@ output "lost_revisions" {
 }
 
 output "cluster_id" {
-  value = task.restore[local.restored[0].name].cluster_id
+  value       = task.restore[local.restored[0].name].cluster_id
+  description = "The ID of the restored cluster, hex. The old one's members have another, and cannot join."
 }
 
 output "token" {

@@ -27,6 +27,9 @@ func TestShippedPlaybooks(t *testing.T) {
 				}
 				t.Errorf("findings:\n%s", text.String())
 			}
+			for _, lack := range undescribed(book) {
+				t.Errorf("%s has no description", lack)
+			}
 			src, err := playbooks.FS.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -37,4 +40,22 @@ func TestShippedPlaybooks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// undescribed lists what a user sees of a playbook, and is told nothing of.
+func undescribed(book *hcl.Playbook) (all []string) {
+	lacks := func(what, description string) {
+		if strings.TrimSpace(description) == "" {
+			all = append(all, what)
+		}
+	}
+	syntax := book.Playbook.Playbook
+	lacks("the playbook", syntax.Header.Description)
+	for _, v := range syntax.Variables {
+		lacks("variable "+v.Name, v.Description)
+	}
+	for _, o := range syntax.Outputs {
+		lacks("output "+o.Name, o.Description)
+	}
+	return all
 }

@@ -57,5 +57,6 @@ drop "why" {
 }
 
 output "ticket" {
-  value = var.ticket
+  value       = var.ticket
+  description = "Of which change this run was part."
 }
