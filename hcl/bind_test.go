@@ -98,6 +98,7 @@ func TestValues(t *testing.T) {
 	}{
 		{"host", hcl.Values{Vars: []string{"failed=demo-etcd-22"}}},
 		{"undeclared", hcl.Values{Vars: []string{"failed=demo-etcd-2", "faild=demo-etcd-2"}}},
+		{"another-word", hcl.Values{Vars: []string{"failed=demo-etcd-2", "even_with_quorum=true"}}},
 		{"missing", hcl.Values{}},
 		{"twice", hcl.Values{Vars: []string{"failed=demo-etcd-2", "failed=demo-etcd-1", "failed"}}},
 		{"type", hcl.Values{Vars: []string{"failed=demo-etcd-2", "even_if_healthy=yes", "health_timeout=\x00"}}},

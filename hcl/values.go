@@ -86,7 +86,11 @@ func (a *assigner) undeclared(prefix, name string) engine.Diagnostic {
 	for _, v := range a.p.Playbook.Variables {
 		names = append(names, v.Name)
 	}
-	return diag.Bare(diag.UndeclaredValue, "Undeclared variable", "%s%s declares no variable %q.%s", prefix, a.p.File.Name, name, diag.DidYouMean(name, names))
+	hint := diag.DidYouMean(name, names)
+	if hint == "" && len(names) > 0 { // another word for it
+		hint = fmt.Sprintf(" Its variables are %s.", strings.Join(names, ", "))
+	}
+	return diag.Bare(diag.UndeclaredValue, "Undeclared variable", "%s%s declares no variable %q.%s", prefix, a.p.File.Name, name, hint)
 }
 
 // all is the inputs in the order of the declarations, defaults included.
