@@ -71,7 +71,7 @@ variable "etcdctl" {
   description = "Path of etcdctl on the survivor, of its own release. Without it, the usual places are searched."
 }
 
-variable "even_with_quorum" {
+variable "even_if_healthy" {
   type        = bool
   default     = false
   description = "Go on although the cluster has a quorum, and drop the members that are healthy."
@@ -124,8 +124,8 @@ phase "survey" {
 
   task "assert" "quorum_is_lost" {
     locked        = true
-    condition     = !task.before_health.quorum || var.even_with_quorum
-    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before_health.healthy)} serve. Replace single members instead; what is not on ${var.survivor.name} would be lost. If that is meant, set even_with_quorum = true."
+    condition     = !task.before_health.quorum || var.even_if_healthy
+    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before_health.healthy)} serve. Replace single members instead; what is not on ${var.survivor.name} would be lost. If that is meant, set even_if_healthy = true."
   }
 
   # This is also the proof, before anything is changed, that every host answers which is not named as lost.
