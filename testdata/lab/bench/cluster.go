@@ -67,7 +67,7 @@ func form(ctx context.Context, s setup) (_ *cluster, err error) {
 		if err := c.on(n, fresh, ""); err != nil {
 			return nil, err
 		}
-		file := "mkdir -p " + dropins + " && cat >" + dropins + "/20-clct-etcd-member.conf && systemctl daemon-reload && systemctl start --no-block etcd-member"
+		file := "mkdir -p " + dropins + " && cat >" + dropins + "/20-clct-etcd-member.conf && systemctl daemon-reload && systemctl enable -q etcd-member && systemctl start --no-block etcd-member"
 		if err := c.on(n, file, first(n, c.initial)); err != nil {
 			return nil, err
 		}
