@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,9 @@ func (h *Host) dialBus(ctx context.Context) (*dbus.Conn, error) {
 	}
 	out, in := io.Pipe()
 	s.out.pass(in) // nothing comes before something is asked
-	raw, err := godbus.NewConn(&bridge{Reader: out, s: s})
+	// A message is read in many small pieces, and each would be handed over by the
+	// pipe for itself.
+	raw, err := godbus.NewConn(&bridge{Reader: bufio.NewReaderSize(out, 16<<10), s: s})
 	if err == nil {
 		err = raw.Auth([]godbus.Auth{godbus.AuthExternal(strconv.Itoa(os.Getuid()))})
 	}
