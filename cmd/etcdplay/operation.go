@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -47,8 +48,16 @@ type operation struct {
 	hosts      *hosts
 }
 
+// roomy is how much garbage, in percent of what is in use, is let lie before it
+// is collected. A run uses a few MB and is over in a second or two, of which it
+// would otherwise spend a good part on collecting, beside hosts that wait.
+const roomy = 400
+
 // prepare reads and checks everything that was given; it contacts nothing.
 func (a *app) prepare(ref string, t target, id engine.Identity) (*operation, error) {
+	if a.env["GOGC"] == "" {
+		debug.SetGCPercent(roomy)
+	}
 	pb, _, err := a.load(ref)
 	if err != nil {
 		return nil, err
