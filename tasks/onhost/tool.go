@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/etcdplay/etcdplay/engine/conn"
 )
@@ -225,8 +226,9 @@ func (t *Tool) Install(ctx context.Context, h conn.Host, progress func(done, tot
 	return nil
 }
 
-// Here runs a verb in a process of its own on this machine, for a task that has
-// no host.
+// Here runs a verb in a process of its own on this machine, which does not
+// outlive this one: for a task that has no host, and for a verb that leaves to
+// another what might end it.
 func Here(ctx context.Context, verb string, q, a any) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -239,6 +241,7 @@ func Here(ctx context.Context, verb string, q, a any) error {
 	cmd := exec.CommandContext(ctx, self, Command, verb)
 	var stdout, stderr strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(req)), &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {

@@ -282,16 +282,16 @@ func stage(ctx context.Context, h engine.Hands, a restoreArgs, want Marker, stag
 	var made Marker
 	if useOwn(t) {
 		made, err = restoreWithOwn(ctx, h, q)
-		if err = settled(err); errors.Is(err, engine.ErrDefinite) {
-			// etcdutl leaves half a directory behind when it fails.
-			if rerr := h.Host.Remove(ctx, staging, true); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-				err = fmt.Errorf("%w; and %s stays there: %w", err, staging, rerr)
-			}
-		}
 	} else {
-		err = t.Do(ctx, h.Host, h.Progress, "snapshot-restore", q, &made)
+		err = damaged(a.Snapshot, t.Do(ctx, h.Host, h.Progress, "snapshot-restore", q, &made))
 	}
-	return made, settled(err)
+	if err = settled(err); errors.Is(err, engine.ErrDefinite) {
+		// Who has failed may have left half a directory behind.
+		if rerr := h.Host.Remove(ctx, staging, true); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; and %s stays there: %w", err, staging, rerr)
+		}
+	}
+	return made, err
 }
 
 // settleRestore goes by the markers: a directory has one when it is whole.

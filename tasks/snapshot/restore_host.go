@@ -3,17 +3,13 @@ package snapshot
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"go.etcd.io/bbolt"
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
@@ -22,7 +18,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/etcdplay/etcdplay/engine"
-	"github.com/etcdplay/etcdplay/engine/conn"
 	"github.com/etcdplay/etcdplay/tasks/onhost"
 )
 
@@ -44,7 +39,8 @@ func restore(ctx context.Context, root onhost.Root, q restoreRequest) (m Marker,
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return m, fmt.Errorf("%s is there already", q.Staging)
 	}
-	if err := same(file, m); err != nil {
+	before, err := same(file, m)
+	if err != nil {
 		return m, err
 	}
 	if m.Sum == "" { // what has a checksum is compared while it is copied
@@ -57,20 +53,11 @@ func restore(ctx context.Context, root onhost.Root, q restoreRequest) (m Marker,
 			_ = os.RemoveAll(dir) // what is left is removed by the next attempt
 		}
 	}()
-	err = etcdutl.NewV3(zap.NewNop()).Restore(etcdutl.RestoreConfig{
-		SnapshotPath: file, Name: m.Name, OutputDataDir: dir, PeerURLs: m.PeerURLs,
-		InitialCluster: m.InitialCluster, InitialClusterToken: m.Token, SkipHashCheck: m.Sum == "",
-		// The default of 10 GiB is refused where address space is limited.
-		InitialMmapSize: uint64(m.Size) + 64<<20,
-		RevisionBump:    uint64(m.RevisionBump), MarkCompacted: m.RevisionBump > 0,
-	})
-	switch {
-	case err != nil && strings.HasPrefix(err.Error(), "expected sha256"):
-		return m, refuse(codeHash, "%s is damaged: its content does not have the sha256 that it ends with", m.Snapshot)
-	case err != nil:
+	if err := unpackAndProve(ctx, root, q); err != nil {
 		return m, err
-	case ctx.Err() != nil:
-		return m, context.Cause(ctx)
+	}
+	if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return m, fmt.Errorf("%s was changed while it was restored", m.Snapshot)
 	}
 	if err := m.look(filepath.Join(dir, "member", "snap", "db"), q); err != nil {
 		return m, err
@@ -88,32 +75,83 @@ func restore(ctx context.Context, root onhost.Root, q restoreRequest) (m Marker,
 	return m, syncDir(filepath.Dir(dir))
 }
 
-// same refuses a file that is not the one that was looked at.
-func same(file string, m Marker) error {
-	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return refuse(codeFormat, "there is no %s", m.Snapshot)
+// unpackAndProve compares a snapshot with the checksum that it ends with while
+// the data directory is made of it: each takes the time of reading it all. A
+// damaged database may end the process that opens it, so that is another one,
+// and what it has made is of use only once the checksum is known to be right.
+func unpackAndProve(ctx context.Context, root onhost.Root, q restoreRequest) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	proved := make(chan error, 1)
+	go func() {
+		err := prove(ctx, root, q.Marker)
+		if err != nil {
+			stop()
+		}
+		proved <- err
+	}()
+	err := damaged(q.Marker.Snapshot, onhost.Here(ctx, "snapshot-unpack", q, &struct{}{}))
+	if perr := <-proved; perr != nil {
+		return perr
 	}
+	return err
+}
+
+// prove refuses a snapshot that does not have the checksum that it ends with.
+func prove(ctx context.Context, root onhost.Root, m Marker) error {
+	if m.Sum == "" {
+		return nil // it has none; all its pages were looked at
+	}
+	f, err := os.Open(root.Path(m.Snapshot))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	_, pages, said, err := sums(ctx, f, m.Size, true)
+	if err == nil && !bytes.Equal(pages, said) {
+		err = refuse(codeHash, "%s is damaged: its content has sha256 %x, and it ends with %x", m.Snapshot, pages, said)
+	}
+	return err
+}
+
+// unpack makes the data directory, and looks at no checksum.
+func unpack(_ context.Context, root onhost.Root, q restoreRequest) (done struct{}, err error) {
+	m := q.Marker
+	return done, etcdutl.NewV3(zap.NewNop()).Restore(etcdutl.RestoreConfig{
+		SnapshotPath: root.Path(m.Snapshot), Name: m.Name, OutputDataDir: root.Path(q.Staging), PeerURLs: m.PeerURLs,
+		InitialCluster: m.InitialCluster, InitialClusterToken: m.Token, SkipHashCheck: true,
+		// The default of 10 GiB is refused where address space is limited.
+		InitialMmapSize: uint64(m.Size) + 64<<20,
+		RevisionBump:    uint64(m.RevisionBump), MarkCompacted: m.RevisionBump > 0,
+	})
+}
+
+// same refuses a file that is not the one that was looked at.
+func same(file string, m Marker) (fs.FileInfo, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse(codeFormat, "there is no %s", m.Snapshot)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sum := ""
 	if info.Size()%sector == sumSize {
 		b := make([]byte, sumSize)
 		if _, err := f.ReadAt(b, info.Size()-sumSize); err != nil {
-			return err
+			return nil, err
 		}
 		sum = hex.EncodeToString(b)
 	}
 	if info.Size() != m.Size || sum != m.Sum {
-		return fmt.Errorf("%s is another file than it was when it was looked at", m.Snapshot)
+		return nil, fmt.Errorf("%s is another file than it was when it was looked at", m.Snapshot)
 	}
-	return nil
+	return info, nil
 }
 
 // look fills in the revision of a restored database, and refuses one that the
@@ -194,88 +232,6 @@ func writeDurably(p string, content []byte) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(p))
-}
-
-// useOwn reports whether the host's etcdutl restores, rather than this program:
-// on another machine that has one which is new enough. Before 3.5 etcdutl left
-// old members in the database.
-func useOwn(t *onhost.Tool) bool {
-	major, minor, ok := minor(t.Etcdutl)
-	return !t.Here && !t.Sandbox && ok && (major > 3 || major == 3 && minor >= 5)
-}
-
-// restoreWithOwn does what restore does with the host's own etcdutl. The pages are
-// looked at while they are copied: both take the time of reading the snapshot.
-func restoreWithOwn(ctx context.Context, h engine.Hands, q restoreRequest) (Marker, error) {
-	m := q.Marker
-	looked := make(chan error, 1)
-	go func() { looked <- m.lookWithOwn(ctx, h.Host, q) }()
-	argv := []string{
-		"etcdutl", "snapshot", "restore", q.Marker.Snapshot, "--data-dir", q.Staging, "--name", q.Marker.Name,
-		"--initial-advertise-peer-urls", strings.Join(q.Marker.PeerURLs, ","), "--initial-cluster", q.Marker.InitialCluster,
-		"--initial-cluster-token", q.Marker.Token, "--skip-hash-check=" + strconv.FormatBool(q.Marker.Sum == "" && q.Unhashed),
-	}
-	if q.Marker.RevisionBump > 0 {
-		argv = append(argv, "--bump-revision", strconv.FormatInt(q.Marker.RevisionBump, 10), "--mark-compacted")
-	}
-	run := func(argv ...string) error {
-		_, err := said(ctx, argv, h.Host.Run)
-		return err
-	}
-	err := run(argv...)
-	if lerr := <-looked; lerr != nil && !errors.Is(err, conn.ErrOutcomeUnknown) {
-		err = lerr // it says more of what is wrong with the snapshot
-	}
-	if err != nil {
-		return m, err
-	}
-	if err := run("sync", "-f", path.Join(q.Staging, "member")); err != nil {
-		return m, err
-	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return m, err
-	}
-	text = append(text, '\n')
-	sum := sha256.Sum256(text)
-	return m, h.Host.WriteFile(ctx, path.Join(q.Staging, MarkerName), conn.File{
-		Content: bytes.NewReader(text), Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:]), Attr: conn.Attr{Mode: 0o600},
-	})
-}
-
-// lookWithOwn fills in the revision. The host's etcdutl looks at every page.
-func (m *Marker) lookWithOwn(ctx context.Context, r conn.Reader, q restoreRequest) error {
-	out, err := said(ctx, []string{"etcdutl", "snapshot", "status", q.Marker.Snapshot, "-w", "json"}, r.Query)
-	if err != nil {
-		return err
-	}
-	var st struct {
-		Revision int64  `json:"revision"`
-		Version  string `json:"version"`
-	}
-	if err := json.Unmarshal(out, &st); err != nil {
-		return &onhost.Error{Text: fmt.Sprintf("what etcdutl says of %s cannot be read: %v", q.Marker.Snapshot, err)}
-	}
-	m.Revision = st.Revision + q.Marker.RevisionBump
-	if err := errors.Join(fits(st.Version, q.ServerVersion), m.ahead(q.LastRevision)); err != nil {
-		return &onhost.Error{Text: err.Error()}
-	}
-	return nil
-}
-
-// said is what a program prints; that it fails is its own word.
-func said(ctx context.Context, argv []string, run func(context.Context, conn.Command) (conn.Result, error)) ([]byte, error) {
-	res, err := run(ctx, conn.Command{Argv: argv})
-	if err == nil && res.ExitCode != 0 {
-		err = &onhost.Error{Text: fmt.Sprintf("%s ended with exit code %d: %s", strings.Join(argv[:min(3, len(argv))], " "), res.ExitCode, lastLine(res.Stderr))}
-	}
-	return res.Stdout, err
-}
-
-// lastLine is the last line of what a program said.
-func lastLine(b []byte) string {
-	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(string(b), "?")), "\n")
-	return lines[len(lines)-1]
 }
 
 // settled makes an error definite where the verb itself has spoken: it has ended

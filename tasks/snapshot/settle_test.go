@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -170,31 +172,48 @@ func TestBumpIsEnough(t *testing.T) {
 	}
 }
 
-// TestRestoreOfDamage leaves nothing behind, where etcdutl leaves half a
-// directory.
+// TestRestoreOfDamage gives snapshots that look right from outside: each is
+// refused for what it is, also where it ends the process that opens it, and
+// nothing is left.
 func TestRestoreOfDamage(t *testing.T) {
-	path := copyOf(t, taken(t))
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	good, err := os.ReadFile(taken(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt([]byte("x"), 9000); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	dir := t.TempDir()
-	a := restoreArgs{Snapshot: path, DataDir: filepath.Join(dir, "etcd"), Name: "m1", PeerURLs: []string{peer}, InitialCluster: "m1=" + peer, Token: "new"}
-	h := hands(t, engine.Cluster{})
-	s, err := observeRestore(t.Context(), h.Look, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = applyRestore(t.Context(), h, a, s)
-	if !errors.Is(err, engine.ErrDefinite) || !strings.Contains(err.Error(), "is damaged") {
-		t.Errorf("got %v", err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("it leaves %v, %v", left, err)
+	flipped := bytes.Clone(good)
+	flipped[9000] ^= 1
+	spoilt := bytes.Clone(good)
+	copy(spoilt[8192:len(spoilt)-sumSize], bytes.Repeat([]byte{0xff}, len(spoilt)))
+	proved := bytes.Clone(spoilt)
+	sum := sha256.Sum256(proved[:len(proved)-sumSize])
+	copy(proved[len(proved)-sumSize:], sum[:])
+	for _, c := range []struct {
+		name, want string
+		content    []byte
+	}{
+		{"a bit", "is damaged: its content has sha256", flipped},
+		{"all pages", "is damaged: its content has sha256", spoilt},
+		{"all pages, with a checksum", "is damaged: reading its pages made the reader fail", proved},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			a := restoreArgs{
+				Snapshot: store(t, c.content), DataDir: filepath.Join(dir, "etcd"), Name: "m1",
+				PeerURLs: []string{peer}, InitialCluster: "m1=" + peer, Token: "new",
+			}
+			h := hands(t, engine.Cluster{})
+			s, err := observeRestore(t.Context(), h.Look, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = applyRestore(t.Context(), h, a, s)
+			if !errors.Is(err, engine.ErrDefinite) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+				t.Errorf("it leaves %v, %v", left, err)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,7 @@ func Verbs() []onhost.Verb {
 		onhost.Define("snapshot-pages", pagesOf),
 		onhost.Define("snapshot-status", statusOf),
 		onhost.Define("snapshot-restore", restore),
+		onhost.Define("snapshot-unpack", unpack),
 		onhost.Define("snapshot-trial", try),
 		onhost.Define("data-dir", holdingsOf),
 	}

@@ -131,12 +131,16 @@ func (s *server) fill(t testing.TB, n int) {
 	}
 }
 
-// save has etcd's own client save a snapshot.
+// save has etcd's own client save a snapshot, and has it save another until that
+// tells its version: a new cluster writes the version down after a moment.
 func (s *server) save(t testing.TB, path string) {
 	t.Helper()
 	cfg := clientv3.Config{Endpoints: []string{s.client}, Logger: zap.NewNop()}
-	if _, err := clientsnapshot.SaveWithVersion(within(t, 30*time.Second), zap.NewNop(), cfg, path); err != nil {
-		t.Fatal(err)
+	for ctx, version := within(t, 30*time.Second), ""; version == ""; {
+		var err error
+		if version, err = clientsnapshot.SaveWithVersion(ctx, zap.NewNop(), cfg, path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -145,12 +149,6 @@ func taken(t testing.TB) string {
 	t.Helper()
 	s := start(t, t.TempDir(), nil)
 	s.fill(t, 10)
-	// A new cluster writes the version of its storage down after a moment.
-	for c, ctx := s.dial(t), within(t, 30*time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if st, err := c.Status(ctx, s.client); err != nil || st.StorageVersion != "" {
-			break
-		}
-	}
 	path := filepath.Join(t.TempDir(), "backup.db")
 	s.save(t, path)
 	s.stop()
