@@ -117,7 +117,7 @@ func (x *taskRun) wait(ctx context.Context, d time.Duration) error {
 func again(ctx context.Context, err error) bool {
 	var ds Diagnostics
 	return ctx.Err() == nil && statusOf(err) == Failed &&
-		!errors.Is(err, ErrState) && !errors.Is(err, errAborted) && !errors.As(err, &ds)
+		!errors.Is(err, ErrState) && !errors.Is(err, errAborted) && !errors.Is(err, errGone) && !errors.As(err, &ds)
 }
 
 // once makes one attempt. The function it returns moves the world on; nil where
@@ -129,7 +129,7 @@ func (x *taskRun) once(ctx context.Context) (cty.Value, func(*world.World), erro
 		return cty.NilVal, nil, err
 	}
 	look := x.eyes(host)
-	if l, ok := x.fold.open[x.address]; ok && x.mutating() && x.attempt == 1 {
+	if l, ok := x.begun(); ok && x.mutating() && x.attempt == 1 {
 		v, settled, err := x.reconcile(ctx, look, l)
 		if err != nil || settled {
 			return v, x.advancing(v), err
@@ -140,6 +140,9 @@ func (x *taskRun) once(ctx context.Context) (cty.Value, func(*world.World), erro
 	}
 	if x.aborting && x.place == InPhase {
 		return cty.NilVal, nil, errAborted
+	}
+	if err := x.stands(ctx, look); err != nil {
+		return cty.NilVal, nil, err
 	}
 	if x.effect == Read {
 		x.start(Planned{})

@@ -28,7 +28,7 @@ func Define[A, S, R any](s Spec[A, S, R]) *Type {
 	}
 	t := &Type{
 		Name: s.Name, Doc: s.Doc, Effect: s.Effect, Where: s.Where, Role: s.Role,
-		Retryable: s.Retryable, Timeout: s.Timeout, Volatile: s.Volatile, Surveyed: s.Surveyed, Writes: s.Writes,
+		Retryable: s.Retryable, Timeout: s.Timeout, Volatile: s.Volatile, Surveyed: s.Surveyed, Writes: s.Writes, Sets: s.Sets,
 	}
 	if t.Timeout == 0 {
 		t.Timeout = time.Minute
@@ -62,6 +62,8 @@ func Define[A, S, R any](s Spec[A, S, R]) *Type {
 		bad("a read needs Observe")
 	case s.Effect == Read && (s.Apply != nil || s.Settle != nil || s.Guard != nil):
 		bad("a read has nothing to apply, to settle or to guard")
+	case (s.Gone == nil) != (len(s.Sets) == 0):
+		bad("Gone and Sets belong together")
 	case s.Effect != Read && s.Apply == nil:
 		bad("Apply is missing")
 	}
@@ -91,6 +93,8 @@ type taskImpl interface {
 	settle(ctx context.Context, l Look, args cty.Value, s State) (Settlement, cty.Value, error)
 	settles() bool
 	guarded() bool
+	lasting() bool
+	gone(ctx context.Context, l Look, args cty.Value) (string, error)
 	verify(ctx context.Context, l Look, args, results cty.Value) error
 	advance(host, address string, args, results cty.Value, w *world.World)
 	model(host string, args cty.Value, w *world.World) (cty.Value, bool)
@@ -211,6 +215,13 @@ func (d defined[A, S, R]) apply(ctx context.Context, h Hands, args cty.Value, s 
 func (d defined[A, S, R]) settles() bool { return d.spec.Settle != nil }
 
 func (d defined[A, S, R]) guarded() bool { return d.spec.Guard != nil }
+
+func (d defined[A, S, R]) lasting() bool { return d.spec.Gone != nil }
+
+func (d defined[A, S, R]) gone(ctx context.Context, l Look, args cty.Value) (string, error) {
+	a, _ := d.in(args)
+	return d.spec.Gone(ctx, l, a)
+}
 
 func (d defined[A, S, R]) settle(ctx context.Context, l Look, args cty.Value, s State) (Settlement, cty.Value, error) {
 	if d.spec.Settle == nil {

@@ -19,6 +19,7 @@ type fold struct {
 	open      map[string]intentLine
 	args      map[string]journal.Value // of the last intent of each task
 	phases    map[string]phaseLine
+	gone      map[string]bool // tasks that were done, and whose effect was found gone
 	loops     map[string][]string
 	answers   map[string]answerLine
 	overrides []string
@@ -37,7 +38,7 @@ func newFold() *fold {
 	return &fold{
 		done: map[string]doneLine{}, open: map[string]intentLine{}, phases: map[string]phaseLine{},
 		args: map[string]journal.Value{}, loops: map[string][]string{}, answers: map[string]answerLine{},
-		contacts: map[string]Contact{},
+		contacts: map[string]Contact{}, gone: map[string]bool{},
 	}
 }
 
@@ -87,6 +88,8 @@ func (f *fold) add(p json.RawMessage) error {
 				delete(f.open, l.Task)
 			}
 		})
+	case "gone":
+		return fold1(p, f.lose)
 	case "cluster":
 		return fold1(p, func(l clusterLine) { f.expect(&l.membersLine) })
 	case "loop":

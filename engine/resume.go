@@ -62,6 +62,9 @@ func (x *taskRun) recorded(l doneLine) (v cty.Value, again bool, err error) {
 		}
 	}
 	x.how, x.host, x.effect = Recorded, l.Host, l.Effect
+	if !x.tellsOnce() {
+		return v, false, nil
+	}
 	x.emit(x.event(TaskEnd, func(e *Event) {
 		e.Status, e.How, e.Changed, e.Elapsed = OK, Recorded, l.Changed, l.Elapsed
 	}))
@@ -271,7 +274,7 @@ func (x *taskRun) reconcile(ctx context.Context, look Look, l intentLine) (v cty
 		}
 		return cty.NilVal, false, errConflict
 	case Done:
-		delete(x.fold.open, x.address)
+		x.settled()
 		x.how, x.changed = Reconciled, true
 		plain, _ := results.UnmarkDeep()
 		if err := x.t.Type.Verify(ctx, look, args, plain); err != nil {
@@ -286,8 +289,31 @@ func (x *taskRun) reconcile(ctx context.Context, look Look, l intentLine) (v cty
 	if err := x.failed(effect, errors.New("interrupted"), nil); err != nil {
 		return cty.NilVal, false, err
 	}
-	delete(x.fold.open, x.address)
+	x.settled()
 	return cty.NilVal, false, nil
+}
+
+// hasBegun reports whether an earlier process began the task or what it calls.
+func (r *runner) hasBegun(address string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fold.begun(address)
+}
+
+// begun is what the journal has of a task that was begun by an earlier process and
+// is not settled yet.
+func (x *taskRun) begun() (intentLine, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	l, ok := x.fold.open[x.address]
+	return l, ok
+}
+
+// settled says that what became of it is known.
+func (x *taskRun) settled() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.fold.open, x.address)
 }
 
 // intended is the arguments of the intent. They must be those of the task now;

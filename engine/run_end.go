@@ -115,6 +115,9 @@ func (x *taskRun) done(results cty.Value, status Status, after *world.Budget, me
 		}))
 		return err
 	}
+	x.mu.Lock()
+	x.standing.ends(line)
+	x.mu.Unlock()
 	if x.mutating() {
 		killPoint("P7 " + x.address)
 	}

@@ -52,6 +52,8 @@ type runPhase struct {
 	ph    *Phase
 	key   string
 	shown bool
+
+	standing standing
 }
 
 // grain reports whether the phase begins anew once it has failed.
@@ -183,16 +185,25 @@ func (p *runPhase) state(state phaseState, err error) error {
 }
 
 func (p *runPhase) tasks(ctx context.Context, s *Scope) error {
-	for _, t := range p.ph.Tasks {
+	for i := 0; i < len(p.ph.Tasks); i++ {
+		t := p.ph.Tasks[i]
 		address := p.prefix + "task." + t.Name
-		if p.aborting && !p.fold.begun(address) {
+		if p.aborting && !p.hasBegun(address) {
 			return errAborted
 		}
 		if p.stopping() && !p.fold.finished(address) {
 			return ErrInterrupted
 		}
 		p.begin()
-		if err := p.task(ctx, t, InPhase, s); err != nil {
+		err := p.task(ctx, t, InPhase, s)
+		if errors.Is(err, errGone) {
+			if i, err = p.back(); err != nil {
+				return err
+			}
+			i--
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

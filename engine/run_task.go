@@ -65,7 +65,7 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 		mu.Unlock()
 		if !quit && place == InPhase && !p.fold.finished(r.address) {
 			switch {
-			case p.aborting && !p.fold.begun(r.address):
+			case p.aborting && !p.hasBegun(r.address):
 				errs[i] = errAborted
 			case p.stopping():
 				errs[i] = ErrInterrupted
@@ -93,7 +93,7 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 			values[i] = absent(t, Skipped)
 		}
 		results[r.key] = values[i]
-		if first == nil {
+		if first == nil || errors.Is(first, errGone) && errs[i] != nil {
 			first = errs[i]
 		}
 	}
@@ -114,7 +114,7 @@ func (p *runPhase) round(ctx context.Context, t *Task, r round, place Place) (ct
 	if err == nil {
 		return v, nil
 	}
-	if !errors.Is(err, errAborted) && ofDrift(err) == nil {
+	if !errors.Is(err, errAborted) && !errors.Is(err, errGone) && ofDrift(err) == nil {
 		err = x.failure(err)
 	}
 	return absent(t, Failed), err
@@ -169,7 +169,7 @@ func (x *taskRun) all(ctx context.Context) (cty.Value, error) {
 		}
 		return x.reread(ctx)
 	}
-	_, open := x.fold.open[x.address]
+	_, open := x.begun()
 	if !open && x.t.Call == nil { // a call's own tasks may be open
 		if err := x.sameMembers(ctx); err != nil {
 			return cty.NilVal, err
@@ -213,7 +213,7 @@ func (x *taskRun) preconditions() error {
 
 // skipped decides on the task's when, and records that it is skipped.
 func (x *taskRun) skipped() (bool, error) {
-	if _, begun := x.fold.open[x.address]; x.t.When == nil || begun {
+	if _, begun := x.begun(); x.t.When == nil || begun {
 		return false, nil // what was begun is seen through
 	}
 	v, ds := x.t.When.Eval(x.scope)

@@ -42,6 +42,7 @@ type Spec[A, S, R any] struct {
 	Volatile  bool
 	Surveyed  bool
 	Writes    []string // the arguments that together name the one file that it writes, if it does
+	Sets      []string // the arguments that together name what it brings into a state; with Gone
 
 	// EffectOf narrows Effect for particular arguments (exec with read_only).
 	EffectOf func(a A) Effect
@@ -78,6 +79,12 @@ type Spec[A, S, R any] struct {
 
 	// Verify proves the result by looking. It waits with Poll, bounded by ctx.
 	Verify func(ctx context.Context, l Look, a A, r R) error
+
+	// Gone says why what a finished task did is there no more, "" if it is, or if
+	// somebody has made something else of it. A resumed run then does it once more;
+	// so it is only for an effect that is a state, with an Apply that disturbs
+	// nothing where that state is there. Nil for any other type.
+	Gone func(ctx context.Context, l Look, a A) (string, error)
 
 	// Advance moves the model on by this task's effect: after Plan with the
 	// predicted results, after Apply with the real ones.

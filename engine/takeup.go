@@ -228,7 +228,7 @@ func (r *runner) sameBeginning(p *Program, prefix string) error {
 		}
 	}
 	for i := 0; i <= last; i++ {
-		if !known[names[i]] {
+		if !known[names[i]] && !r.fold.lost(names[i]) {
 			return fmt.Errorf("%w: %s stands before a task that has begun", ErrDrift, names[i])
 		}
 	}

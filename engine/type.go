@@ -57,7 +57,10 @@ type Type struct {
 	Surveyed bool
 	// Writes is the arguments that together name the one file, on the task's host,
 	// that a type writes whole; none if it writes another way, or nothing.
-	Writes  []string
+	Writes []string
+	// Sets is the arguments that together name what, on the task's host, a type
+	// brings into a state: of two tasks that set the same, the later one counts.
+	Sets    []string
 	Args    []Arg    // in the order of documentation
 	Results []Result // without status, which every task has
 

@@ -75,6 +75,16 @@ func (t *Type) Settle(ctx context.Context, l Look, args cty.Value, s State) (Set
 	return t.impl.settle(ctx, l, args, s)
 }
 
+// Lasting reports whether the type's effect is a state that can go away by itself
+// and that Gone can look at.
+func (t *Type) Lasting() bool { return t.impl != nil && t.impl.lasting() }
+
+// Gone says why what a finished task did is there no more; "" if it is. The type
+// has to be Lasting.
+func (t *Type) Gone(ctx context.Context, l Look, args cty.Value) (string, error) {
+	return t.impl.gone(ctx, l, args)
+}
+
 // Verify proves the results by looking.
 func (t *Type) Verify(ctx context.Context, l Look, args, results cty.Value) error {
 	return t.impl.verify(ctx, l, args, results)

@@ -52,6 +52,7 @@ type bench struct {
 //   - Plan predicts what Apply yields, where it predicts at all.
 //   - Verify fails before Apply and holds after it; Settle says that nothing has
 //     happened before, and Done after, also with a state that went through JSON.
+//   - What Apply made is not Gone after it, where the type can tell.
 //   - After Apply nothing is left to do, and Apply once more does nothing.
 //   - The model can be moved on, with the results as predicted and as real.
 func Run(t testing.TB, typ *engine.Type, c Case) {
@@ -92,6 +93,7 @@ func Run(t testing.TB, typ *engine.Type, c Case) {
 	b.agrees(t, "Apply's results against Plan's", predicted, results, nil)
 	b.verify(t, results)
 	b.settled(t, before, results)
+	b.stands(t)
 	if !c.Again {
 		b.nothingLeft(t)
 	}
@@ -202,6 +204,21 @@ func (b *bench) verify(t testing.TB, results cty.Value) {
 		defer cancel()
 		if err := b.typ.Verify(ctx, b.look(), b.args, results); err != nil {
 			t.Errorf("Verify after Apply: %v", err)
+		}
+	})
+}
+
+// stands looks whether a lasting type finds its effect there.
+func (b *bench) stands(t testing.TB) {
+	t.Helper()
+	if !b.typ.Lasting() {
+		return
+	}
+	b.still(t, "Gone", func() {
+		ctx, cancel := b.ctx(t)
+		defer cancel()
+		if why, err := b.typ.Gone(ctx, b.look(), b.args); why != "" || err != nil {
+			t.Errorf("Gone after Apply: %q, %v", why, err)
 		}
 	})
 }
