@@ -24,6 +24,7 @@ func Dropin() *engine.Type {
 			"drop-in takes it back. The unit itself is not restarted. A drop-in that configures a member of the cluster is " +
 			"compared with the member list first.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Surveyed: true, Writes: []string{"unit", "name", "runtime"},
+		Sets: []string{"unit", "name", "runtime"}, Gone: goneDropin,
 		Check: checkDropin, Observe: observeDropin, Plan: planDropin, Guard: guardDropin, Apply: applyDropin,
 		Settle: settleDropin, Verify: verifyDropin, Advance: advanceDropin,
 	})
@@ -295,6 +296,23 @@ func verifyDropin(ctx context.Context, l engine.Look, a dropinArgs, _ dropinResu
 		return fmt.Errorf("%s is not what was to be written", a.path())
 	}
 	return v.inEffect(a)
+}
+
+// goneDropin finds a drop-in that was written and is away, as one in /run is after
+// a boot. One that somebody has changed is theirs.
+func goneDropin(ctx context.Context, l engine.Look, a dropinArgs) (string, error) {
+	if a.absent() {
+		return "", nil
+	}
+	seen := conn.Glance{What: conn.Stat, Path: a.path()}
+	conn.LookAt(ctx, l.Host, &seen)
+	switch {
+	case errors.Is(seen.Err, fs.ErrNotExist):
+		return a.path() + " is not there any more", nil
+	case seen.Err != nil:
+		return "", seen.Err
+	}
+	return "", nil
 }
 
 func advanceDropin(host, _ string, a dropinArgs, _ dropinResults, w *world.World) {

@@ -19,6 +19,7 @@ func Unit() *engine.Type {
 			"failures is neither started nor stopped. Stopping or restarting a healthy member of the cluster is " +
 			"refused where the quorum needs it, and starting one whose settings force a new cluster always.",
 		Effect: engine.Change, Where: engine.OnHost, Retryable: true, Timeout: 2 * time.Minute, Surveyed: true,
+		Sets: []string{"unit"}, Gone: goneUnit,
 		Observe: observeStart, Plan: planUnit, Guard: guardUnit, Apply: applyUnit,
 		Settle: settleUnit, Verify: verifyUnit, Advance: advanceUnit,
 	})
@@ -358,6 +359,25 @@ func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) e
 		return notActive(ctx, l, a.Unit, begun, "", err)
 	}
 	return err
+}
+
+// goneUnit finds a unit that was brought to rest and is not any more, as an enabled
+// one is after a boot. One that was started and has ended since has a reason for
+// that, which starting it again would hide.
+func goneUnit(ctx context.Context, l engine.Look, a unitArgs) (string, error) {
+	if !a.stops() {
+		return "", nil
+	}
+	s, err := observeUnit(ctx, l, a)
+	switch {
+	case err != nil:
+		return "", err
+	case s.phase() != stopped && s.phase() != stopping:
+		return fmt.Sprintf("%s is %s again", a.Unit, s.words()), nil
+	case a.State == "masked" && !s.Masked:
+		return a.Unit + " is not masked any more", nil
+	}
+	return "", nil
 }
 
 func advanceUnit(host, _ string, a unitArgs, _ unitResults, w *world.World) {
