@@ -28,7 +28,7 @@ type Event struct {
 	Elapsed time.Duration // of task_end, phase_end and summary
 
 	Done, Total   int64         // of task_progress: bytes; Total 0 if unknown
-	Before, After *world.Budget // of task_end: the quorum arithmetic, where it moved
+	Before, After *world.Budget // of task_end: the quorum arithmetic, where it moved; After also of the summary of a run that made a cluster answer
 	Entry         *Entry        // of task_start: how the task looks now that its values are known
 	Diagnostics   Diagnostics   // of diagnostic, of a failed task_end, and of a summary where no task says why
 	Outputs       []PlannedOutput

@@ -261,8 +261,46 @@ func TestExposureThatNobodySaw(t *testing.T) {
 		p := b.program(&Phase{Tasks: []*Task{b.add("one", "one")}})
 		p.Cluster.Endpoints = []string{"http://127.0.0.1:2379"}
 		wantCode(t, b.run(p), ExitOK)
-		if end := b.events[len(b.events)-1]; end.Kind != Summary || end.Blind != hidden || end.Exposed != 0 {
+		if end := b.events[len(b.events)-1]; end.Kind != Summary || end.Blind != hidden || end.Exposed != 0 || end.After != nil {
 			t.Errorf("hidden %v: got %+v", hidden, end)
 		}
+	}
+}
+
+// The end of a run that found nobody to ask tells what it leaves, unless the
+// cluster was lost from sight again.
+func TestSummaryOfAClusterThatWasMade(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		first, end bool // hidden
+		made       bool
+	}{
+		{"found", false, false, false},
+		{"made", true, false, true},
+		{"lost", false, true, false},
+		{"never seen", true, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			c := &town{id: "c1", ids: []string{"1", "2", "3"}, hidden: tc.first}
+			b.env.Survey = c.survey
+			b.env.Survey = c.survey
+			b.site.after = func(string) error {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.hidden = tc.end
+				return nil
+			}
+			p := b.program(&Phase{Tasks: []*Task{b.add("one", "one")}})
+			p.Cluster.Endpoints = []string{"http://127.0.0.1:2379"}
+			wantCode(t, b.run(p), ExitOK)
+			end := b.events[len(b.events)-1]
+			if end.Kind != Summary || (end.After != nil) != tc.made {
+				t.Errorf("got %+v", end)
+			}
+			if tc.made && (end.After.Tolerance() != 1 || end.Exposed != 0) {
+				t.Errorf("got tolerance %d, exposed %s", end.After.Tolerance(), end.Exposed)
+			}
+		})
 	}
 }

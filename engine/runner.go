@@ -78,12 +78,18 @@ func statusOf(err error) Status {
 // exposure sums up the time in which the cluster could not have lost a member.
 type exposure struct {
 	total time.Duration
-	since time.Time // zero while it could
-	blind bool      // at some time nobody could be asked
+	since time.Time    // zero while it could
+	blind bool         // at some time nobody could be asked
+	seen  bool         // at some time somebody could
+	lost  bool         // nobody could be asked after somebody could
+	last  world.Budget // what was seen last
 }
 
 func (x *exposure) see(b world.Budget, now time.Time) {
+	x.last = b
 	x.blind = x.blind || !b.Known
+	x.lost = x.lost || x.seen && !b.Known
+	x.seen = x.seen || b.Known
 	exposed := b.Known && b.Voters > 0 && b.Tolerance() <= 0
 	switch {
 	case exposed && x.since.IsZero():
@@ -91,6 +97,15 @@ func (x *exposure) see(b world.Budget, now time.Time) {
 	case !exposed && !x.since.IsZero():
 		x.total, x.since = x.total+now.Sub(x.since), time.Time{}
 	}
+}
+
+// made is what was seen last where nobody could be asked at first and somebody
+// ever since, else nil.
+func (x *exposure) made() *world.Budget {
+	if !x.blind || x.lost || !x.last.Known {
+		return nil
+	}
+	return &x.last
 }
 
 func (x *exposure) end(now time.Time) time.Duration {
@@ -274,7 +289,7 @@ func (r *runner) finish(outs []PlannedOutput, err error) Outcome {
 	}
 	r.emit(Event{
 		Kind: Summary, Status: o.Status, Elapsed: now.Sub(r.began), Exposed: o.Exposed, Blind: r.exposure.blind, Outputs: outs,
-		Failure: o.Failure, Diagnostics: ofDrift(err),
+		After: r.exposure.made(), Failure: o.Failure, Diagnostics: ofDrift(err),
 	})
 	return o
 }

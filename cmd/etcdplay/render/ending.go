@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/world"
 )
 
 // remember keeps what the end of the run has to tell of a failure.
@@ -38,6 +39,8 @@ func (r *Reporter) summary(ev engine.Event) string {
 		fmt.Fprintf(&b, "%s after %s.", p.red("Stopped"), Span(ev.Elapsed))
 	}
 	switch {
+	case ev.Status == engine.OK && ev.After != nil:
+		b.WriteString(" " + made(*ev.After, ev.Exposed))
 	case ev.Exposed > 0:
 		fmt.Fprintf(&b, " The cluster could not have lost a member for %s.", Span(ev.Exposed))
 	case ev.Status == engine.OK && ev.Blind:
@@ -50,6 +53,25 @@ func (r *Reporter) summary(ev engine.Event) string {
 		b.WriteString(ev.Message + "\n")
 	}
 	return b.String()
+}
+
+// made tells of the cluster of a run that found none that answered.
+func made(now world.Budget, exposed time.Duration) string {
+	text := "No cluster answered when it began; the one there is now "
+	switch n := now.Tolerance(); {
+	case n < 0:
+		return text + "has no quorum."
+	case n == 0:
+		return text + "cannot lose a member."
+	case n == 1:
+		text += "can lose a member"
+	default:
+		text += fmt.Sprintf("can lose %d members", n)
+	}
+	if exposed > 0 {
+		return text + ", and could not for " + Span(exposed) + "."
+	}
+	return text + "."
 }
 
 // failure is what went wrong, where, what was done about it, and how to go on.

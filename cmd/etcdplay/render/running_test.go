@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/engine/world"
 )
 
 // findings writes diagnostics in the barest form; the real writer, with source
@@ -186,6 +187,30 @@ func TestFailureWithoutTask(t *testing.T) {
 	for _, want := range []string{"Error: Run refused", "The plan said 3 members", "Nothing further was done", "etcdplay resume " + runID} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("no %q in:\n%s", want, stderr)
+		}
+	}
+}
+
+// A run that found no cluster tells what there is now, and not that it could not
+// look all the time.
+func TestSummaryOfAClusterThatWasMade(t *testing.T) {
+	const found = "Done in 2s. No cluster answered when it began; the one there is now "
+	for _, tc := range []struct {
+		now     *world.Budget
+		exposed time.Duration
+		want    string
+	}{
+		{budgetOf(3, 3, 0), 0, found + "can lose a member."},
+		{budgetOf(5, 5, 0), 0, found + "can lose 2 members."},
+		{budgetOf(3, 3, 0), 3 * time.Second, found + "can lose a member, and could not for 3s."},
+		{budgetOf(1, 1, 0), time.Second, found + "cannot lose a member."},
+		{budgetOf(3, 1, 0), time.Second, found + "has no quorum."},
+		{nil, 0, "Done in 2s. The cluster could not be asked all the time, so whether it could have lost a member is not known."},
+	} {
+		r := &Reporter{Screen: &Screen{Paint: Paint{}}}
+		got := r.summary(engine.Event{Status: engine.OK, Elapsed: 2 * time.Second, Blind: true, Exposed: tc.exposed, After: tc.now})
+		if got != "\n"+tc.want+"\n" {
+			t.Errorf("%+v: got %q", tc.now, got)
 		}
 	}
 }
