@@ -206,10 +206,26 @@ func fingerprint(ts *testscript.TestScript, neg bool, args []string) {
 		return nil
 	}))
 	for _, h := range s.Hosts() {
+		catchUp(s, h.ClientURL())
 		members, revision := membersOf(s, h.ClientURL())
 		fmt.Fprint(&b, h.Name, "\n", members, revision)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// catchUp waits until a member has applied what was written before, if it can.
+func catchUp(s *sandbox.Sandbox, url string) {
+	if members, _ := membersOf(s, url); members == "" {
+		return // it does not answer
+	}
+	client, err := boxClient(s, []string{url})
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, _ = client.Get(ctx, "any") // without a quorum nobody can tell what it lacks
 }
 
 // freeze stops the etcd process of a host in the middle of what it does: its
