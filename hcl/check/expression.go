@@ -45,7 +45,7 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 		return cty.DynamicVal, false
 	}
 	w := &walker{c: c, x: x, contexts: []*hcl.EvalContext{ctx}, good: true}
-	_ = hclsyntax.Walk(x.Expression, w) // it collects its findings itself
+	scope.Walk(x.Expression, w)
 	return v, w.good
 }
 
@@ -148,7 +148,7 @@ func attributeHint(d *engine.Diagnostic, f *hcl.Diagnostic) {
 // is easily mistaken.
 func (c *checker) calls(x *syntax.Expr) bool {
 	good := true
-	_ = hclsyntax.VisitAll(x.Expression, func(n hclsyntax.Node) hcl.Diagnostics {
+	scope.Visit(x.Expression, func(n hclsyntax.Node) {
 		switch n := n.(type) {
 		case *hclsyntax.FunctionCallExpr:
 			good = c.function(x, n) && good
@@ -164,7 +164,6 @@ func (c *checker) calls(x *syntax.Expr) bool {
 				good = false
 			}
 		}
-		return nil // findings are added as they are made
 	})
 	return good
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/scope"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
@@ -37,7 +38,7 @@ func (c *checker) declareVariables() {
 // defaultValue is the default, converted; cty.DynamicVal where it is wrong.
 func (c *checker) defaultValue(v *Variable) cty.Value {
 	x := v.Variable.Default
-	if refs := x.Variables(); len(refs) > 0 {
+	if refs := scope.Variables(x.Expression); len(refs) > 0 {
 		detail := "A default is read before anything else is known, so it may refer to nothing. Write the value out, or put it into a local."
 		if v.Preset {
 			detail = "A preset is a default, which is read before anything else is known, so it may refer to nothing. Write the value out."

@@ -21,6 +21,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/scope"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
@@ -160,7 +161,7 @@ func parseTemplate(name string, src []byte) (*Template, error) {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	for _, v := range expr.Variables() {
+	for _, v := range scope.Variables(expr) {
 		if root := v.RootName(); !seen[root] {
 			seen[root] = true
 			t.uses = append(t.uses, templateName{root, v.SourceRange().Start.Line})
@@ -199,10 +200,10 @@ func templateError(name string, diags hcl.Diagnostics) error {
 
 func (t *Template) checkFunctions() error {
 	var err error
-	hclsyntax.VisitAll(t.expr, func(n hclsyntax.Node) hcl.Diagnostics {
+	scope.Visit(t.expr, func(n hclsyntax.Node) {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
 		if !ok || err != nil {
-			return nil
+			return
 		}
 		line := call.NameRange.Start.Line
 		if call.Name == "templatefile" {
@@ -210,7 +211,6 @@ func (t *Template) checkFunctions() error {
 		} else if _, known := t.functions[call.Name]; !known {
 			err = wrongf("%s line %d: there is no function %s.%s", t.Path, line, quote(call.Name), didYouMean(call.Name, slices.Collect(maps.Keys(t.functions))))
 		}
-		return nil
 	})
 	return err
 }

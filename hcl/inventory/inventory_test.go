@@ -104,7 +104,7 @@ func TestDigestIgnoresComments(t *testing.T) {
 const full = head + `
 locals {
   net = "10.0.${local.third}"
-  third = 7
+  third = convert("7", number)
 }
 cluster "a" {
   id = "1f"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/scope"
 )
 
 // locals is the locals of an inventory, each evaluated when it is first used.
@@ -87,7 +88,7 @@ func (r *reader) eval(expr hclsyntax.Expression, place diag.Place) (cty.Value, b
 		return cty.NilVal, false
 	}
 	names := map[string]cty.Value{}
-	if len(expr.Variables()) > 0 {
+	if len(scope.Variables(expr)) > 0 {
 		names["local"] = cty.ObjectVal(r.locals.values)
 	}
 	v, found := eval.Evaluate(expr, &hcl.EvalContext{Variables: names, Functions: r.functions})
@@ -102,7 +103,7 @@ func (r *reader) eval(expr hclsyntax.Expression, place diag.Place) (cty.Value, b
 // expression uses.
 func (r *reader) namesExist(expr hclsyntax.Expression, place diag.Place) bool {
 	good := r.functionsExist(expr, place)
-	for _, t := range expr.Variables() {
+	for _, t := range scope.Variables(expr) {
 		if t.RootName() != "local" {
 			r.add(diag.UnknownName, "Unknown name", t.SourceRange(), place, "%s", noName(t.RootName()))
 			good = false
@@ -151,14 +152,13 @@ func noName(root string) string {
 
 func (r *reader) functionsExist(expr hclsyntax.Expression, place diag.Place) bool {
 	good := true
-	// The walk has no findings of its own: r keeps them.
-	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+	scope.Visit(expr, func(n hclsyntax.Node) {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
 		if !ok {
-			return nil
+			return
 		}
 		if _, exists := r.functions[call.Name]; exists {
-			return nil
+			return
 		}
 		advice, refused := eval.RefusedFunctions()[call.Name]
 		if !refused {
@@ -166,7 +166,6 @@ func (r *reader) functionsExist(expr hclsyntax.Expression, place diag.Place) boo
 		}
 		good = false
 		r.add(diag.UnknownFunction, "Unknown function", call.Range(), place, "%s", strings.TrimSpace("There is no function \""+call.Name+"\". "+advice))
-		return nil
 	})
 	return good
 }

@@ -30,7 +30,7 @@ type Reference struct {
 // Names that a for expression binds are not among them.
 func References(x hclsyntax.Expression) []Reference {
 	var refs []Reference
-	for _, t := range hclsyntax.Variables(x) {
+	for _, t := range Variables(x) {
 		refs = append(refs, reference(t))
 	}
 	return refs
@@ -69,7 +69,7 @@ func StepName(s hcl.Traverser) (string, bool) {
 // for expression binds.
 func Mentions(x hclsyntax.Expression) []hclsyntax.Expression {
 	var m mentions
-	_ = hclsyntax.Walk(x, &m) // it finds nothing wrong
+	Walk(x, &m)
 	return m.found
 }
 
