@@ -61,7 +61,7 @@ func argsOf(t reflect.Type) ([]Arg, error) {
 			return err
 		}
 		a := Arg{
-			Name: tag.name, Type: ct, Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
+			Name: tag.name, Type: ct, Whole: whole(sf.Type), Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
 			Deprecated: sf.Tag.Get("deprecated"), Enum: strings.Fields(sf.Tag.Get("enum")),
 		}
 		for _, flag := range tag.flags {
@@ -91,6 +91,17 @@ func argsOf(t reflect.Type) ([]Arg, error) {
 		return nil
 	})
 	return args, err
+}
+
+// whole reports whether a field of this type takes whole numbers.
+func whole(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return whole(t.Elem())
+	}
+	return false
 }
 
 func resultsOf(t reflect.Type) ([]Result, error) {

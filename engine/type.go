@@ -74,6 +74,7 @@ type Arg struct {
 	Required   bool
 	Kind       Kind
 	Enum       []string // allowed values; nil means any
+	Whole      bool     // its numbers are whole, and fit 64 bits with a sign
 	Default    string   // in words, for the reference
 	NoSecret   bool     // a sensitive value here is an error
 	Deprecated string   // what to use instead; "" means it is not

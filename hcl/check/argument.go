@@ -39,7 +39,10 @@ func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Va
 	if a.NoSecret && sensitive(out) {
 		return cty.NilVal, secretArgument(t, a, x)
 	}
-	if a.Kind != engine.AnyString || len(a.Enum) > 0 {
+	if key, ok := emptyPlace(out); ok {
+		return cty.NilVal, null(x, fmt.Sprintf("Argument \"%s%s\" of %s", a.Name, eval.PathText(cty.Path{cty.IndexStep{Key: key}}), t.Name))
+	}
+	if a.Kind != engine.AnyString || len(a.Enum) > 0 || a.Whole {
 		if err := kinds(a, eval.Reveal(out)); err != nil {
 			return unsuitable(err)
 		}
@@ -55,7 +58,23 @@ func secretArgument(t *engine.Type, a engine.Arg, x *syntax.Expr) engine.Diagnos
 	return secretPlace(x, fmt.Sprintf("Argument %q of %s", a.Name, t.Name))
 }
 
-// kinds checks every known string of a value against the argument's kind.
+// emptyPlace is the key of a null in a list or map, which no task could tell
+// from an empty text.
+func emptyPlace(v cty.Value) (key cty.Value, found bool) {
+	v, _ = v.Unmark()
+	if ty := v.Type(); !v.IsKnown() || v.IsNull() || !ty.IsListType() && !ty.IsMapType() {
+		return cty.NilVal, false
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		if k, e := it.Element(); isNull(e) {
+			return k, true
+		}
+	}
+	return cty.NilVal, false
+}
+
+// kinds checks every known string of a value against the argument's kind, and
+// every number for being whole where that is due.
 func kinds(a engine.Arg, v cty.Value) error {
 	if !v.IsKnown() || v.IsNull() {
 		return nil
@@ -63,6 +82,8 @@ func kinds(a engine.Arg, v cty.Value) error {
 	switch ty := v.Type(); {
 	case ty == cty.String:
 		return eval.CheckKind(a.Kind, a.Enum, v.AsString())
+	case ty == cty.Number && a.Whole:
+		return eval.CheckWhole(v)
 	case ty.IsListType(), ty.IsSetType(), ty.IsMapType():
 		for it := v.ElementIterator(); it.Next(); {
 			_, e := it.Element()

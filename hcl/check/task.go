@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/diag"
+	"github.com/etcdplay/etcdplay/hcl/eval"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
@@ -121,10 +123,16 @@ func (c *checker) exclusive(t *Task, a, b *syntax.Expr, detail string) {
 
 func (c *checker) arguments(t *Task, at site) {
 	args := c.Types.args[t.Type]
+	given := make(map[string]cty.Value, len(t.Type.Args))
+	for _, a := range t.Type.Args {
+		given[a.Name] = cty.NullVal(a.Type)
+	}
+	good := true
 	for _, x := range t.Args {
 		a, ok := args[x.Name]
 		if !ok {
 			c.unsupported(t, x)
+			good = false
 			continue
 		}
 		if a.Deprecated != "" {
@@ -135,21 +143,46 @@ func (c *checker) arguments(t *Task, at site) {
 		}
 		v, ok := c.value(x, at, Want{})
 		if !ok {
+			good = false
 			continue
 		}
-		_, found := Argument(t.Type, a, x, v)
+		v, found := Argument(t.Type, a, x, v)
 		c.found = append(c.found, found...)
+		if found.HasErrors() {
+			good = false
+			continue
+		}
+		given[x.Name] = v
 		if x.Name == "shell" && a.Type == cty.String {
 			c.shell(x, at)
 		}
 	}
 	for _, a := range t.Type.Args {
 		if a.Required && t.Arg(a.Name) == nil {
+			good = false
 			c.add(diag.New(diag.MissingArgument, "Missing required argument", t.Range, t.Place, "%s needs the argument %q.", t.Task.Type, a.Name))
 		}
 	}
 	if t.Type.Role == engine.Calls {
 		c.call(t, at)
+	} else if good {
+		c.together(t, cty.ObjectVal(given))
+	}
+}
+
+// together asks the type what is wrong with the arguments as a whole. It says
+// nothing as long as any of them is unknown.
+func (c *checker) together(t *Task, args cty.Value) {
+	wrong := (*engine.ArgError)(nil)
+	switch err := t.Type.Check(args); {
+	case errors.As(err, &wrong):
+		at, place := t.Range, t.Place
+		if x := t.Arg(wrong.Arg); x != nil {
+			at, place = x.Range(), x.Place
+		}
+		c.add(diag.New(diag.UnsuitableValue, "Unsuitable value", at, place, "%s", wrong.Text))
+	case err != nil:
+		c.add(diag.New(diag.UnsuitableValue, "Unsuitable value", t.Range, t.Place, "%s", eval.Sentence(err.Error())))
 	}
 }
 

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"math/big"
 	"net/url"
 	"path"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
 )
@@ -43,6 +46,19 @@ func CheckKind(kind engine.Kind, enum []string, s string) error {
 		return checkFileName(s)
 	case engine.MemberID:
 		return checkMemberID(s)
+	}
+	return nil
+}
+
+// CheckWhole finds what is wrong with a number that has to be whole, and to fit
+// 64 bits with a sign. It must be known.
+func CheckWhole(v cty.Value) error {
+	f := v.AsBigFloat()
+	if !f.IsInt() {
+		return wrong(Text(v, "") + " is not a whole number.")
+	}
+	if _, exact := f.Int64(); exact != big.Exact {
+		return wrong(Text(v, "") + " is too large a number for this.")
 	}
 	return nil
 }
