@@ -117,7 +117,7 @@ func (x *taskRun) wait(ctx context.Context, d time.Duration) error {
 func again(ctx context.Context, err error) bool {
 	var ds Diagnostics
 	return ctx.Err() == nil && statusOf(err) == Failed &&
-		!errors.Is(err, ErrState) && !errors.Is(err, errAborted) && !errors.Is(err, errGone) && !errors.As(err, &ds)
+		!errors.Is(err, ErrState) && !errors.Is(err, errAborted) && !errors.Is(err, errGone) && !errors.Is(err, ErrOthers) && !errors.As(err, &ds)
 }
 
 // once makes one attempt. The function it returns moves the world on; nil where

@@ -11,6 +11,10 @@ var (
 	// ErrStop ends a Poll at once: what it wraps says why waiting is in vain.
 	ErrStop = errors.New("waiting is in vain")
 
+	// ErrOthers is wrapped by the error of a task that only waited, and gave up
+	// since it has failed on another host: Look.Failed was closed.
+	ErrOthers = errors.New("the task has failed on another host")
+
 	// ErrDefinite is wrapped by an error of Apply whose outcome is known: the
 	// change did not come about, and nothing of it can still arrive. Without it
 	// the engine asks Settle what became of the change. A non-zero exit code, a

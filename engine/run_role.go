@@ -73,6 +73,7 @@ func (x *taskRun) eyes(h conn.Host) Look {
 	if h != nil {
 		l.Host = readOnly{h}
 	}
+	l.Failed = x.others
 	l.Say = func(format string, args ...any) {
 		x.emit(x.event(TaskProgress, func(e *Event) { e.Message = oneLine(fmt.Sprintf(format, args...)) }))
 	}

@@ -21,7 +21,7 @@ func (p *runPhase) task(ctx context.Context, t *Task, place Place, s *Scope) err
 	case !known:
 		return p.broken(t, place, errors.New("what the task loops over is null or not known"))
 	case !t.Looping():
-		v, err := p.round(ctx, t, rs[0], place)
+		v, err := p.round(ctx, t, rs[0], place, nil)
 		s.Tasks[t.Name] = v
 		return err
 	}
@@ -50,13 +50,14 @@ func (p *runPhase) task(ctx context.Context, t *Task, place Place, s *Scope) err
 }
 
 // rounds runs the rounds, width at a time. After a failure no further one is
-// begun; those under way are waited for. The error is that of the first round in
-// order that failed.
+// begun; those under way are told, and waited for. The error is that of the first
+// round in order that failed by itself.
 func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place, width int) (map[string]cty.Value, error) {
 	values, errs := make([]cty.Value, len(rs)), make([]error, len(rs))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	failed := false
+	others := make(chan struct{}) // closed by the first failure
 	slots := make(chan struct{}, width)
 	for i, r := range rs {
 		slots <- struct{}{}
@@ -77,9 +78,12 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			values[i], errs[i] = p.round(ctx, t, r, place)
+			values[i], errs[i] = p.round(ctx, t, r, place, others)
 			if errs[i] != nil {
 				mu.Lock()
+				if !failed {
+					close(others)
+				}
 				failed = true
 				mu.Unlock()
 			}
@@ -93,12 +97,15 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 			values[i] = absent(t, Skipped)
 		}
 		results[r.key] = values[i]
-		if first == nil || errors.Is(first, errGone) && errs[i] != nil {
+		if first == nil || errs[i] != nil && lesser(first) && !lesser(errs[i]) {
 			first = errs[i]
 		}
 	}
 	return results, first
 }
+
+// lesser reports whether another round's error says more of why the task failed.
+func lesser(err error) bool { return errors.Is(err, errGone) || errors.Is(err, ErrOthers) }
 
 // broken is the error of a task whose rounds could not be told.
 func (p *runPhase) broken(t *Task, place Place, err error) error {
@@ -106,10 +113,12 @@ func (p *runPhase) broken(t *Task, place Place, err error) error {
 	return x.failure(err)
 }
 
-// round runs one round, or takes its results from the journal. The results, with
+// round runs one round, or takes its results from the journal; others is closed
+// once another has failed. The results, with
 // status, are never cty.NilVal.
-func (p *runPhase) round(ctx context.Context, t *Task, r round, place Place) (cty.Value, error) {
+func (p *runPhase) round(ctx context.Context, t *Task, r round, place Place, others <-chan struct{}) (cty.Value, error) {
 	x := p.taskRun(t, r.address, place, r.scope)
+	x.others = others
 	v, err := x.all(ctx)
 	if err == nil {
 		return v, nil
@@ -148,6 +157,7 @@ type taskRun struct {
 	began   time.Time
 	shown   bool
 	attempt int
+	others  <-chan struct{} // see Look.Failed
 	changed bool
 	how     How
 }

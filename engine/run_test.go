@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -449,4 +450,33 @@ func TestConfirmTyped(t *testing.T) {
 	if d := plan.Entries[0].Details; len(d) != 1 || d[0].Value != "lose 7" {
 		t.Errorf("planned: %+v", d)
 	}
+}
+
+// Who only waits for all hosts of a task together is told that one has failed; what
+// is said of the run is why that one did.
+func TestOthersAreTold(t *testing.T) {
+	b := newBench(t)
+	ty := b.site.addType(func(s *Spec[addArgs, addState, addResults]) {
+		s.Settle = nil
+		s.Apply = func(ctx context.Context, h Hands, a addArgs, _ addState) (addResults, error) {
+			if a.Key == "b" {
+				return addResults{}, Definite(errors.New("no room"))
+			}
+			select {
+			case <-h.Failed:
+				return addResults{}, Definite(fmt.Errorf("waits no more: %w", ErrOthers))
+			case <-time.After(time.Minute):
+				return addResults{}, errors.New("was not told")
+			case <-ctx.Done():
+				return addResults{}, ctx.Err()
+			}
+		}
+	})
+	name := expr{f: func(s *Scope) cty.Value { return s.Target.GetAttr("name") }}
+	each := task(ty, "each", map[string]Expr{"key": name, "value": str("v")})
+	each.OnEach, each.Parallel = hosts("a", "b", "c"), lit(cty.NumberIntVal(3))
+	p := b.program(&Phase{Tasks: []*Task{each}})
+	o := Run(context.Background(), p, b.env, nil, RunOptions{StateDir: b.state})
+	wantCode(t, o, ExitFailed)
+	want(t, "failure", o.Failure.Address+": "+o.Failure.Cause, `task.each["b"]: no room`)
 }

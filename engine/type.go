@@ -128,6 +128,9 @@ type Look struct {
 	DialFrom func(ctx context.Context, host, addr string) (net.Conn, error)
 	// At is another host of the inventory. An error may wrap conn.ErrUnreachable.
 	At func(ctx context.Context, host string) (conn.Reader, error)
+	// Failed is closed once the task has failed on another of its hosts: who only
+	// waits for all of them together waits in vain then. Nil where it has no other.
+	Failed <-chan struct{}
 	// Kept is what tasks before this one left; it may be nil.
 	Kept *Kept
 	// Say tells the operator what the task is waiting for. It may be called
