@@ -45,6 +45,8 @@ var units = map[string]string{
 	"sleeper.service": "[Service]\nExecStart=/bin/sh -c 'echo awake; exec sleep 3600'\n",
 	"looper.service":  "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=300ms\nExecStart=/bin/sh -c 'echo cannot go on >&2; exit 3'\n",
 	"broken.service":  "[Service]\nType=notify\nExecStart=/bin/sh -c 'echo cannot go on >&2; exit 3'\n",
+	"late.service":    "[Service]\nType=notify\nRestart=always\nRestartSec=300ms\nExecStart=/bin/sh -c 'sleep 1; echo cannot go on >&2; exit 3'\n",
+	"timed.service":   "[Service]\nType=notify\nTimeoutStartSec=500ms\nRestart=always\nRestartSec=300ms\nExecStart=/bin/sleep 3600\n",
 	"slow.service":    "[Service]\nType=notify\nExecStart=/bin/sleep 3600\n",
 }
 

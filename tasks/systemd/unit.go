@@ -57,6 +57,7 @@ type unitState struct {
 	Member     bool   `json:"member"` // it is the unit that the cluster's members run as
 	Forces     string `json:"forces"` // what in its settings would force a new cluster; "" for nothing
 	Masked     bool   `json:"masked,omitempty"`
+	Result     string `json:"result,omitempty"` // how its last process ended; success while it runs
 
 	Data world.Data `json:"data"` // what its member would start with; looked at only where one is to be started
 }
@@ -126,6 +127,7 @@ func (s unitState) results(changed bool) unitResults {
 func stateOf(u conn.Unit) unitState {
 	return unitState{
 		Active: u.ActiveState, Sub: u.SubState, Invocation: u.InvocationID, PID: u.MainPID, NeedReload: u.NeedDaemonReload,
+		Result: u.Result,
 		Tells:  u.Type == "notify" || u.Type == "notify-reload",
 		Forces: world.ForcesNewCluster(u.Environment, u.ExecStart),
 	}
@@ -228,6 +230,13 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	if a.starts() && s.Masked {
 		return unitResults{}, s.errMasked(a.Unit)
 	}
+	if a.State == "started" && s.phase() == starting {
+		if err := comesUp(ctx, h.Look, a, s.Invocation); err != nil {
+			return unitResults{}, err
+		}
+		now, err := observeUnit(ctx, h.Look, a)
+		return now.results(true), err
+	}
 	var err error
 	switch a.State {
 	case "started":
@@ -258,24 +267,6 @@ func applyUnit(ctx context.Context, h engine.Hands, a unitArgs, s unitState) (un
 	return now.results(true), err
 }
 
-// lasts watches a start that nobody waits for, as long as a process takes that dies
-// of its configuration: what others wait for a quorum with has to be told at once.
-// While the unit's invocation is the one before, systemd has not come to the start.
-func lasts(ctx context.Context, l engine.Look, a unitArgs, before string) error {
-	begun := time.Now()
-	return engine.Poll(ctx, steady/5, func(ctx context.Context) (bool, error) {
-		s, err := observeUnit(ctx, l, a)
-		switch {
-		case err != nil:
-			return false, err
-		case s.Invocation == before:
-		case s.phase() == looping, s.phase() == stopped && s.Active == "failed":
-			return false, fmt.Errorf("%s is %s: %w", a.Unit, s.words(), engine.ErrStop)
-		}
-		return s.phase() == running && s.Tells || time.Since(begun) >= steady, nil
-	})
-}
-
 func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState) (engine.Settlement, unitResults, error) {
 	var now unitState
 	err := engine.Poll(ctx, time.Second, func(ctx context.Context) (bool, error) {
@@ -303,16 +294,6 @@ func settleUnit(ctx context.Context, l engine.Look, a unitArgs, before unitState
 	}
 	return engine.NotDone, unitResults{}, nil
 }
-
-// steady is for how long a unit has to stay active under one InvocationID
-// before it counts as started, if its process does not say itself that it is
-// ready: one that dies of its configuration does so within this time.
-const steady = 500 * time.Millisecond
-
-// queued is for how long a start that nobody waited for may stand in systemd's
-// queue, in which the unit looks as if it had not been asked for: inactive, or
-// failed as it was before.
-const queued = 5 * time.Second
 
 func verifyUnit(ctx context.Context, l engine.Look, a unitArgs, r unitResults) error {
 	begun := time.Now()

@@ -53,10 +53,23 @@ func later(entries []conn.JournalEntry, before, now string) []conn.JournalEntry 
 	return entries
 }
 
+// from is the entries from the invocation's first on; all where it has none.
+func from(entries []conn.JournalEntry, invocation string) []conn.JournalEntry {
+	i := slices.IndexFunc(entries, func(e conn.JournalEntry) bool { return e.Invocation == invocation && invocation != "" })
+	return entries[max(0, i):]
+}
+
 // notActive adds to err, of a start, what systemd and the unit itself have to
 // say: the state it is in, and the last lines of its journal, without those of
 // the start before, if there was one.
 func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time, before string, err error) error {
+	since := func(entries []conn.JournalEntry, now string) []conn.JournalEntry { return later(entries, before, now) }
+	return withWords(ctx, l, unit, begun, since, err)
+}
+
+// withWords is notActive with the lines of the last minute that pick leaves, given
+// the unit's InvocationID.
+func withWords(ctx context.Context, l engine.Look, unit string, begun time.Time, pick func([]conn.JournalEntry, string) []conn.JournalEntry, err error) error {
 	late := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
 	// The task's time may be over; a look at the cause gets a little of its own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -71,7 +84,7 @@ func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time,
 	}
 	text += fmt.Sprintf("; it is %q", u.ActiveState+" ("+u.SubState+")")
 	entries, jerr := l.Host.Journal(ctx, conn.JournalQuery{Unit: unit, Since: begun.Add(-time.Minute), Lines: searched})
-	entries = later(entries, before, u.InvocationID)
+	entries = pick(entries, u.InvocationID)
 	if jerr != nil || len(entries) == 0 {
 		return fmt.Errorf("%s: %w", text, err)
 	}
