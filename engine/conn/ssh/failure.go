@@ -50,8 +50,6 @@ func kindOf(word, rest string) error {
 		return fmt.Errorf("%w: %s", syscall.EXDEV, rest)
 	case "nospace":
 		return fmt.Errorf("%w: %s", syscall.ENOSPC, rest)
-	case "toobig":
-		return fmt.Errorf("%w: %s", conn.ErrTooBig, rest)
 	case "noprogram":
 		return fmt.Errorf("program %s: %w", rest, fs.ErrNotExist)
 	case "unsafe":

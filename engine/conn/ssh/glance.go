@@ -17,8 +17,9 @@ var _ conn.Glancer = (*Host)(nil)
 // Glance takes all these looks in one script.
 func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
 	mark := newMark()
-	var stats, others []*conn.Glance
-	paths, script := []string{mark}, "glances=1\n"
+	var files, folders, places []*conn.Glance
+	var dirs, paths []string
+	script := "glances=1\n"
 	for _, g := range all {
 		if err := checkPath(g.Path); err != nil {
 			g.Err = h.failed(opOf(g), g.Path, err)
@@ -26,22 +27,21 @@ func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
 		}
 		switch g.What {
 		case conn.ReadDir:
-			script += "glance " + mark + " " + quote("list", g.Path) + "\n"
-			others = append(others, g)
+			dirs, folders = append(dirs, g.Path), append(folders, g)
 		case conn.ReadFile:
 			script += "glance " + mark + " " + quote("content", g.Path, strconv.Itoa(conn.MaxFile)) + "\n"
-			others = append(others, g)
+			files = append(files, g)
 		default:
 			dir, name := split(g.Path)
-			paths = append(paths, dir, name)
-			stats = append(stats, g)
+			paths, places = append(paths, dir, name), append(places, g)
 		}
 	}
-	asked := slices.Concat(others, stats)
+	asked := slices.Concat(files, folders, places)
 	if len(asked) == 0 {
 		return
 	}
-	a, err := h.ask(ctx, script+"lstats "+quote(paths...)+"\nmounts\n", maxListing)
+	words := slices.Concat([]string{mark, strconv.Itoa(len(folders)), strconv.Itoa(len(places))}, dirs, paths)
+	a, err := h.ask(ctx, script+"looks "+quote(words...)+"\nmounts\n", maxListing)
 	if err == nil && a.cut {
 		// Each has bounds of its own.
 		for _, g := range asked {
@@ -62,10 +62,13 @@ func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
 	mounted := outs[len(asked)+1].data
 	found, err := parseEntries(slices.Concat(outs[len(asked)].data, mounted))
 	for i, g := range asked {
-		if i < len(others) {
-			h.seen(g, outs[i], errs[i].data, mounted)
-		} else {
-			h.statted(ctx, g, outs[i], errs[i].data, found, err)
+		switch said := errs[i].data; g.What {
+		case conn.ReadDir:
+			h.listed(g, outs[i], said, mounted, found, err)
+		case conn.ReadFile:
+			h.read(g, outs[i], said)
+		default:
+			h.statted(ctx, g, outs[i], said, found, err)
 		}
 	}
 }
@@ -111,23 +114,51 @@ func cutAnswers(out []byte, mark string) []part {
 	}
 }
 
-// seen puts what was read, or listed, into g.
-func (h *Host) seen(g *conn.Glance, out part, said, mounted []byte) {
+// read puts what was read into g.
+func (h *Host) read(g *conn.Glance, out part, said []byte) {
 	status, err := strconv.Atoi(out.status)
 	switch {
 	case err != nil:
 	case status != 0:
 		err = scriptError(status, string(said))
-	case g.What == conn.ReadFile && len(out.data) > conn.MaxFile: // it grew meanwhile
+	case len(out.data) > conn.MaxFile:
 		err = conn.ErrTooBig
-	case g.What == conn.ReadFile:
-		g.Data = out.data
 	default:
-		var infos []conn.Info
-		infos, err = parseEntries(slices.Concat(out.data, mounted))
-		g.Infos = listed(g.Path, infos)
+		g.Data = out.data
 	}
 	g.Err = h.failed(opOf(g), g.Path, err)
+}
+
+// listed puts what is in a folder into g: of a folder with few files it is among
+// what was found, of one with many it was described by itself.
+func (h *Host) listed(g *conn.Glance, out part, said, mounted []byte, found []conn.Info, err error) {
+	status, numErr := strconv.Atoi(out.status)
+	switch {
+	case numErr != nil:
+		err = numErr
+	case status != 0:
+		err = scriptError(status, string(said))
+	case bytes.IndexByte(out.data, 0) >= 0:
+		found, err = parseEntries(slices.Concat(out.data, mounted))
+		g.Infos = listed(g.Path, found)
+	case err == nil:
+		g.Infos = listed(g.Path, within(string(out.data), found))
+	}
+	g.Err = h.failed(opOf(g), g.Path, err)
+}
+
+// within are those that are in the folder dir, each once and by its name alone.
+func within(dir string, found []conn.Info) []conn.Info {
+	var infos []conn.Info
+	for _, i := range found {
+		name := path.Base(i.Path)
+		if i.Path == "/" || path.Dir(i.Path) != dir || slices.ContainsFunc(infos, func(i conn.Info) bool { return i.Path == name }) {
+			continue
+		}
+		i.Path = name
+		infos = append(infos, i)
+	}
+	return infos
 }
 
 func opOf(g *conn.Glance) string {

@@ -40,9 +40,11 @@ absent() {
 }
 
 nothing() {
-	printf '%s: No such file or directory\n' "$1" >&2
+	missing "$1"
 	exit 120
 }
+
+missing() { printf '%s: No such file or directory\n' "$1" >&2; }
 
 # safe FOLDER [FILE]…: refuses, for root, a working directory that someone else
 # could have swapped: every folder above it, as written and as it is, is root's
@@ -303,9 +305,11 @@ query() {
 	exit "$r"
 }
 
+# some: what comes, up to a bound. The rest is read too, as a program may fail that
+# nobody listens to.
 some() {
 	head -c "$((keep + 64))"
-	exec cat >/dev/null
+	IFS= read -r s && exec cat >/dev/null
 }
 
 ask() {

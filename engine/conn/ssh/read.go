@@ -62,7 +62,7 @@ func (h *Host) ReadFile(ctx context.Context, p string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > conn.MaxFile { // it grew meanwhile
+	if len(data) > conn.MaxFile {
 		return nil, h.failed("read", p, conn.ErrTooBig)
 	}
 	return data, nil
