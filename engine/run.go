@@ -25,8 +25,8 @@ type Env struct {
 	// Host returns the connection to a host of the program's inventory. It may
 	// be called often and from several goroutines; connections are shared.
 	Host func(ctx context.Context, spec HostSpec) (conn.Host, error)
-	// Prepare begins to connect to a host that is going to be wanted, also to its
-	// systemd if units is set, and returns at once. It may be nil.
+	// Prepare begins to do for a host that is going to be wanted what Host does, also
+	// to connect to its systemd if units is set, and returns at once. It may be nil.
 	Prepare func(ctx context.Context, spec HostSpec, units bool)
 	// Dial connects to an address of the cluster through whatever reaches it.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)

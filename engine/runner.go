@@ -245,6 +245,9 @@ func (r *runner) run(ctx context.Context) Outcome {
 	r.emit(Event{Kind: RunStart, Message: r.program.Name})
 	w := runWalk{runner: r, program: r.program}
 	s := newScope(r.env.Identity)
+	if r.fold.n == 0 { // else what was open is looked at before any host is taken over
+		foresee(ctx, r.program, r.env)
+	}
 	err := r.survey(ctx)
 	if err == nil {
 		err = w.phases(ctx, s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/engine/conn"
@@ -79,8 +80,8 @@ func (h *hosts) connect(ctx context.Context, spec engine.HostSpec) (conn.Host, e
 	return c.host, nil
 }
 
-// Prepare begins to connect to spec, and to its systemd if units is set, so that
-// what is asked of the host later need not wait. Whatever comes of it is told
+// Prepare begins to connect to spec, and to its systemd if units is set, and to take
+// it over in a run, so that what is asked of the host later need not wait. Whatever comes of it is told
 // then; only a host key that is refused ends the command, here as there.
 func (h *hosts) Prepare(ctx context.Context, spec engine.HostSpec, units bool) {
 	if !viaSSH(spec) {
@@ -96,9 +97,21 @@ func (h *hosts) Prepare(ctx context.Context, spec engine.HostSpec, units bool) {
 		if ok && units {
 			go func() { _ = h.heed(s.OpenBus(ctx)) }()
 		}
+		h.mu.Lock()
+		takes := h.takes
+		h.mu.Unlock()
+		if takes {
+			// A change that is under way there is waited for by the task that wants the host.
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, early)
+			defer cancel()
+		}
 		_, _ = h.Host(ctx, spec)
 	}()
 }
+
+// early is for how long a host may be taken over before a task wants it.
+const early = 3 * time.Second
 
 // take has the connection to spec to itself until done is called. It need not
 // be connected yet.
@@ -135,6 +148,23 @@ func (h *hosts) take(ctx context.Context, spec engine.HostSpec) (c *connection, 
 		h.mu.Unlock()
 	}
 	return c, done, nil
+}
+
+// opened is the connection to spec for somebody who does not mind what else is
+// begun over it: a look at a member does not wait until a task's shell is there.
+func (h *hosts) opened(ctx context.Context, spec engine.HostSpec) (*connection, conn.Host, error) {
+	h.mu.Lock()
+	if c := h.open[spec.Name]; c != nil && c.host != nil && h.refused == nil {
+		defer h.mu.Unlock()
+		return c, c.host, nil
+	}
+	h.mu.Unlock()
+	c, done, err := h.take(ctx, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	return c, c.host, nil
 }
 
 func (h *hosts) dial(ctx context.Context, spec engine.HostSpec) (conn.Host, error) {
@@ -204,10 +234,12 @@ func (h *hosts) Close() {
 	h.kept.Close()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var all sync.WaitGroup
 	for _, c := range h.open {
 		if closer, ok := c.host.(io.Closer); ok {
 			// What a task needed of the connection is done; there is nobody to tell.
-			_ = closer.Close()
+			all.Go(func() { _ = closer.Close() })
 		}
 	}
+	all.Wait()
 }

@@ -118,12 +118,10 @@ func (h *hosts) owner(addr string) (engine.HostSpec, bool) {
 
 // through connects to an address of the host as seen from the host itself.
 func (h *hosts) through(ctx context.Context, own engine.HostSpec, addr string) (net.Conn, error) {
-	c, done, err := h.take(ctx, own)
+	c, host, err := h.opened(ctx, own)
 	if err != nil {
 		return nil, err
 	}
-	host := c.host
-	done()
 	if err := h.reach(ctx, c, addr); err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func applyAdd(ctx context.Context, h engine.Hands, a AddArgs, s listing) (AddRes
 		}
 		return err
 	}
-	err = acc.persist(ctx, send, func(ctx context.Context, o outcome, err error) (bool, error) {
+	err = acc.persist(ctx, s, send, func(ctx context.Context, o outcome, err error) (bool, error) {
 		if o == lost {
 			return false, stop("the answer to the addition was lost: %w", err)
 		}

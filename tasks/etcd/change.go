@@ -29,15 +29,17 @@ func observeList(ctx context.Context, l engine.Look, r Reach) (listing, error) {
 	return a.list(ctx)
 }
 
-// change sends one change of membership, to the member that gave the list that
-// the change is based on, or to the leader where it has to go there. Tries after a refusal that passes by itself are the
-// caller's: see persist.
-func (a *access) change(ctx context.Context, send func(ctx context.Context, c *clientv3.Client) error) error {
-	l, err := a.agreed(ctx)
-	if err != nil {
-		return &dialError{err} // nothing was sent
+// change sends one change of membership to this endpoint, or to the leader where
+// it has to go there; "" means to one that just gave a list that a quorum agrees on.
+// Tries after a refusal that passes by itself are the caller's: see persist.
+func (a *access) change(ctx context.Context, endpoint string, send func(ctx context.Context, c *clientv3.Client) error) error {
+	if endpoint == "" {
+		l, err := a.agreed(ctx)
+		if err != nil {
+			return &dialError{err} // nothing was sent
+		}
+		endpoint = l.Endpoint
 	}
-	endpoint := l.Endpoint
 	if a.leader != "" {
 		endpoint = cmp.Or(a.endpointOf(ctx, a.leader), endpoint)
 	}
@@ -52,13 +54,19 @@ func (a *access) change(ctx context.Context, send func(ctx context.Context, c *c
 }
 
 // persist sends a change until etcd takes it, as long as etcd's refusals are of
-// the kind that passes. Other errors are left to decide, which ends the waiting
+// the kind that passes. The first try goes to the member that gave the list on
+// which the change is based, a moment before, and any other to one that is looked
+// for then. Other errors are left to decide, which ends the waiting
 // by ErrStop, or goes on by (false, error). The error is definite unless an
 // answer was lost.
-func (a *access) persist(ctx context.Context, send func(ctx context.Context, c *clientv3.Client) error, decide func(ctx context.Context, o outcome, err error) (bool, error)) error {
-	unknown := false
+func (a *access) persist(ctx context.Context, based listing, send func(ctx context.Context, c *clientv3.Client) error, decide func(ctx context.Context, o outcome, err error) (bool, error)) error {
+	unknown, endpoint := false, ""
+	if based.Linear {
+		endpoint = based.Endpoint
+	}
 	err := engine.Poll(ctx, pollMost, func(ctx context.Context) (bool, error) {
-		err := a.change(ctx, send)
+		err := a.change(ctx, endpoint, send)
+		endpoint = ""
 		if err == nil {
 			return true, nil
 		}

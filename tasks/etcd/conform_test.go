@@ -97,7 +97,7 @@ func (c *cluster) takes(ctx context.Context, acc *access, send func(context.Cont
 	defer cancel()
 	var last error
 	err := engine.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) (bool, error) {
-		err := acc.change(ctx, send)
+		err := acc.change(ctx, "", send)
 		// While a leader is elected nobody answers; what etcd says after that counts.
 		if err != nil && ctx.Err() == nil && (last == nil || !strings.Contains(err.Error(), "no endpoint of the cluster answers")) {
 			last = err

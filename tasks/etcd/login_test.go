@@ -65,7 +65,7 @@ func TestLogin(t *testing.T) {
 		t.Fatalf("with authentication: %+v, %v", list, err)
 	}
 	nobody := func(a *access) error {
-		return a.change(ctx, func(ctx context.Context, c *clientv3.Client) error {
+		return a.change(ctx, "", func(ctx context.Context, c *clientv3.Client) error {
 			_, err := c.MemberAdd(ctx, []string{"http://127.0.4.9:1"})
 			return err
 		})

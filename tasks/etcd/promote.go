@@ -120,7 +120,7 @@ func applyPromote(ctx context.Context, h engine.Hands, a PromoteArgs, _ listing)
 		_, err := c.MemberPromote(ctx, id)
 		return err
 	}
-	err = acc.persist(ctx, send, func(ctx context.Context, o outcome, err error) (bool, error) {
+	err = acc.persist(ctx, listing{}, send, func(ctx context.Context, o outcome, err error) (bool, error) {
 		switch o {
 		case unsynced:
 			h.Say("the learner has not caught up with the leader; asking again")

@@ -119,7 +119,7 @@ func planRemove(p engine.Planning, a RemoveArgs, s listing) (engine.Planned, Rem
 	return planned, r
 }
 
-func applyRemove(ctx context.Context, h engine.Hands, a RemoveArgs, _ listing) (RemoveResults, error) {
+func applyRemove(ctx context.Context, h engine.Hands, a RemoveArgs, s listing) (RemoveResults, error) {
 	acc, err := newAccess(h.Look, a.Reach)
 	if err != nil {
 		return RemoveResults{}, engine.Definite(err)
@@ -136,7 +136,7 @@ func applyRemove(ctx context.Context, h engine.Hands, a RemoveArgs, _ listing) (
 		}
 		return err
 	}
-	err = acc.persist(ctx, send, func(ctx context.Context, o outcome, err error) (bool, error) {
+	err = acc.persist(ctx, s, send, func(ctx context.Context, o outcome, err error) (bool, error) {
 		if o == lost {
 			return false, stop("the answer to the removal was lost: %w", err)
 		}
