@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,5 +104,27 @@ func TestForesee(t *testing.T) {
 	}
 	if got := strings.Join(order, " "); got != "prepare survey" {
 		t.Errorf("got %q", got)
+	}
+
+	// So it is in a new run, and not in one that is taken up: that has to look first.
+	order = nil
+	dir := t.TempDir()
+	b.env.Identity.ID = "20260101T000000Z-0001"
+	if o := Run(t.Context(), p, b.env, nil, RunOptions{StateDir: dir}); !strings.HasPrefix(strings.Join(order, " "), "prepare survey") {
+		t.Errorf("a run: got %q, ending with %v", order, o.Err)
+	}
+	stop := make(chan struct{})
+	close(stop)
+	b.env.Identity.ID = "20260101T000000Z-0002"
+	if o := Run(t.Context(), p, b.env, nil, RunOptions{StateDir: dir, Stop: stop}); o.Status != Interrupted {
+		t.Fatalf("a run that is stopped: got %s, %v", o.Status, o.Err)
+	}
+	order = nil
+	r, err := OpenRun(dir, b.env.Identity.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := Resume(t.Context(), p, b.env, r, ResumeOptions{StateDir: dir}); len(order) == 0 || slices.Contains(order, "prepare") {
+		t.Errorf("a resumed run: got %q, ending with %v", order, o.Err)
 	}
 }
