@@ -40,7 +40,7 @@ variable "etcd" {
 variable "stale_ok" {
   type        = bool
   default     = false
-  description = "Take the snapshot also of a member that cannot answer for the cluster, because it has no quorum or has fallen behind."
+  description = "Take the snapshot also of a member that cannot answer for the cluster, because it has no quorum or has fallen behind. Where authentication is on nobody can log in without a quorum; go on with recover-quorum-v3 then."
 }
 
 locals {

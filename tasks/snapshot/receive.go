@@ -97,7 +97,7 @@ func save(ctx context.Context, root onhost.Root, q saveRequest, dial func(ctx co
 ) (r Record, err error) {
 	c, err := q.Source.open(ctx, dial)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
+		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, q.Source.alone(ctx, dial, explain(err)))
 	}
 	defer c.Close()
 	asked, cancel := context.WithTimeout(ctx, loginFor)
@@ -116,7 +116,11 @@ func save(ctx context.Context, root onhost.Root, q saveRequest, dial func(ctx co
 	}
 	defer os.Remove(part) // it is gone if all went well
 	if r.Contents, err = receive(ctx, c, part, progress); err != nil {
-		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, explain(err))
+		err = explain(err)
+		if wantsLogin(err) {
+			err = q.Source.alone(ctx, dial, err)
+		}
+		return r, fmt.Errorf("%s: %w", q.Source.Endpoint, err)
 	}
 	got := r.Contents
 	if r.Contents, err = look(ctx, pagesRequest{File: part, Path: q.Path}); err != nil {

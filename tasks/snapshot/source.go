@@ -138,7 +138,7 @@ func ours(host string) bool {
 // explain says what to do about what etcd says of who asks.
 func explain(err error) error {
 	switch e := rpctypes.Error(err); {
-	case errors.Is(e, rpctypes.ErrUserEmpty), errors.Is(e, rpctypes.ErrPermissionDenied):
+	case wantsLogin(e):
 		return fmt.Errorf("%w: authentication is on, and only a user with the role root may take a snapshot; name one in the inventory's cluster, with username and password_env or password_file", e)
 	case errors.Is(e, rpctypes.ErrAuthFailed):
 		return fmt.Errorf("%w: the inventory's user or password is wrong", e)
@@ -146,4 +146,27 @@ func explain(err error) error {
 		return fmt.Errorf("does not answer: %w", err)
 	}
 	return err
+}
+
+// wantsLogin reports whether a member refuses what it is asked for who asks it.
+func wantsLogin(err error) bool {
+	return errors.Is(err, rpctypes.ErrUserEmpty) || errors.Is(err, rpctypes.ErrPermissionDenied)
+}
+
+// alone says what to do where a member has no leader, which err came of: a login
+// is agreed on by a quorum, and whether there is a leader is told to anybody.
+func (s source) alone(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error), err error) error {
+	ctx, cancel := context.WithTimeout(ctx, loginFor)
+	defer cancel()
+	s.Username, s.Password = "", ""
+	c, oerr := s.open(ctx, dial)
+	if oerr != nil {
+		return err
+	}
+	defer c.Close()
+	if st, serr := c.Status(ctx, s.Endpoint); serr != nil || st.Leader != 0 {
+		return err
+	}
+	return fmt.Errorf("its cluster has no quorum, without which nobody can log in, and authentication is on: no snapshot can be taken of it (%w). "+
+		"To go on with the data that it has, run recover-quorum-v3; to go back to a snapshot that was taken before, run restore-v3 with --var snapshot=/PATH", err)
 }
