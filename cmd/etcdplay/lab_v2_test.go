@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLabForceNewCluster loses the quorum of a cluster that speaks API 2 on real
 // hosts: one machine is gone, one member is dead, and the third goes on with what
-// it has. All is looked at with etcdctl.
+// it has; once etcdplay is killed in the middle of that, and that host booted. All
+// is looked at with etcdctl.
 func TestLabForceNewCluster(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "secured"}[secured], func(t *testing.T) {
@@ -27,7 +31,7 @@ func TestLabForceNewCluster(t *testing.T) {
 				l.bootstrap(4, "")
 			}
 			l.ctl2(1, "set", "/kept", "precious")
-			l.forceNewCluster(l.speaks2(l.inventory("core", 4, nil)))
+			l.forceNewCluster(l.speaks2(l.inventory("core", 4, nil)), !secured)
 		})
 	}
 }
@@ -59,7 +63,7 @@ func (l *lab) lock2() {
 	}
 }
 
-func (l *lab) forceNewCluster(inventory string) {
+func (l *lab) forceNewCluster(inventory string, booted bool) {
 	l.t.Helper()
 	l.ssh(2, "systemctl enable etcd-member")
 	l.lab("kill", l.dir, "4")
@@ -74,7 +78,12 @@ func (l *lab) forceNewCluster(inventory string) {
 		"run", "force-new-cluster-v2", "--yes", "--confirm=lab goes on with " + hostName(1), "-i", inventory,
 		"--var", "survivor=" + hostName(1), "--var", "lost=" + hostName(4), "--var", "rejoin=" + hostName(3) + "," + hostName(5),
 	}
-	out := l.etcdplay(0, run...)
+	var out string
+	if booted {
+		out = l.forceBooted(run)
+	} else {
+		out = l.etcdplay(0, run...)
+	}
 	for _, want := range []string{"Output members = 3", `Output held = ["` + hostName(2) + `"]`} {
 		if !strings.Contains(out, want) {
 			l.t.Errorf("the output lacks %s:\n%s", want, out)
@@ -126,6 +135,48 @@ func (l *lab) forceNewCluster(inventory string) {
 	now := strings.Replace(string(raw), fmt.Sprintf("%q, %q, %q, %q, ", hostName(1), hostName(2), hostName(3), hostName(4)), fmt.Sprintf("%q, %q, %q", hostName(1), hostName(3), hostName(5)), 1)
 	l.etcdplay(0, "run", "join-member-v2", "--yes", "-i", l.file("three.hcl", now), "--var", "new="+hostName(2), "--var", "set_old_data_aside=true")
 	l.whole2(1, 2, 3, 5)
+}
+
+// forceBooted kills etcdplay once the survivor is set to force a new cluster, and
+// boots that host, on which etcd comes up by itself. One resume has to do.
+func (l *lab) forceBooted(run []string) (out string) {
+	l.t.Helper()
+	l.ssh(1, "systemctl enable etcd-member")
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	cmd := l.command(ctx, append([]string{"--json"}, run...)...)
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 16<<20)
+	killed, forced := false, false
+	for lines.Scan() {
+		if !killed && strings.Contains(lines.Text(), `"task.force_on: ok"`) {
+			killed = true
+			if err := cmd.Process.Kill(); err != nil {
+				l.t.Error(err)
+			}
+		}
+		forced = forced || strings.Contains(lines.Text(), `"type":"task_start"`) && strings.Contains(lines.Text(), `"task":"task.alone"`)
+	}
+	_ = cmd.Wait() // it was killed
+	l.lab("kill", l.dir, "1")
+	l.lab("boot", l.dir, "1")
+	l.eventually("etcd runs again", func() bool {
+		return strings.Contains(l.ssh(1, "systemctl show -p ActiveState etcd-member"), "ActiveState=activ")
+	})
+	out = l.etcdplay(0, "resume", "--yes", run[3])
+	for _, task := range []string{"task.down", "task.force_on"} {
+		if again := strings.Contains(out, task+" on "+hostName(1)+" is done again"); !again && !forced {
+			l.t.Errorf("the output does not say that %s is done again:\n%s", task, out)
+		}
+	}
+	return out
 }
 
 // try2 runs etcdctl over API 2 against the member of a host.
