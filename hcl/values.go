@@ -279,6 +279,22 @@ type noText struct{}
 
 func (noText) Error() string { return "it holds a NUL byte" }
 
+// form is what a value of the type looks like in bare text, or else what was
+// found.
+func form(ty cty.Type, found string) string {
+	switch {
+	case ty == cty.Bool:
+		return "Write true or false."
+	case ty == cty.Number:
+		return "Write digits, for example 3."
+	case ty.Equals(cty.List(cty.String)):
+		return `Write for example ["a", "b"].`
+	case ty.Equals(cty.List(cty.Number)):
+		return "Write for example [1, 2]."
+	}
+	return found
+}
+
 // parse reads bare text by the type of the variable: a string as it is, a host
 // by its name, hosts by names with commas, all else as an expression.
 func (a *assigner) parse(v *check.Variable, source, text string) (cty.Value, error) {
@@ -314,5 +330,5 @@ func (a *assigner) parse(v *check.Variable, source, text string) (cty.Value, err
 	if len(text) > 60 {
 		text = strings.ToValidUTF8(text[:60], "") + "..."
 	}
-	return cty.NilVal, fmt.Errorf("%q cannot be read as %s. %s", text, eval.TypeName(v.Type), found[0].Detail)
+	return cty.NilVal, fmt.Errorf("%q cannot be read as %s. %s", text, eval.TypeName(v.Type), form(v.Type, found[0].Detail))
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/diag"
 	"github.com/etcdplay/etcdplay/hcl/eval"
+	"github.com/etcdplay/etcdplay/hcl/scope"
 	"github.com/etcdplay/etcdplay/hcl/syntax"
 )
 
@@ -24,7 +26,7 @@ func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Va
 			path := eval.PathText(te.Path)
 			name, text = name+path, strings.TrimPrefix(text, path+": ")
 		}
-		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument \"%s\" of %s: %s", name, t.Name, text))
+		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "Argument \"%s\" of %s: %s", name, t.Name, quoting(x, text)))
 	}
 	out, err := strict(v, a.Type)
 	if err != nil {
@@ -48,6 +50,25 @@ func Argument(t *engine.Type, a engine.Arg, x *syntax.Expr, v cty.Value) (cty.Va
 		}
 	}
 	return out, nil
+}
+
+// quoting is the text of a finding, with other advice where what is to be put in
+// quotes stands in quotes: a text of one interpolation alone is the value itself.
+func quoting(x *syntax.Expr, text string) string {
+	const advice = "Put it in quotes."
+	if !strings.HasSuffix(text, advice) {
+		return text
+	}
+	alone := false
+	scope.Visit(x.Expression, func(n hclsyntax.Node) {
+		if _, ok := n.(*hclsyntax.TemplateWrapExpr); ok {
+			alone = true
+		}
+	})
+	if !alone {
+		return text
+	}
+	return strings.TrimSuffix(text, advice) + `"${...}" alone is the value itself, also in quotes. Write tostring(...).`
 }
 
 func secretArgument(t *engine.Type, a engine.Arg, x *syntax.Expr) engine.Diagnostics {

@@ -41,12 +41,29 @@ func (c *checker) evaluate(x *syntax.Expr, refs []scope.Reference, at site) (cty
 	ctx, _ := scope.Context(c.Folders[x.File].Functions, refs, unknowns{c, at, refs})
 	v, found := eval.Evaluate(x.Expression, ctx)
 	if found.HasErrors() {
-		c.found = append(c.found, Findings(found, x.Place)...)
+		ds := Findings(found, x.Place)
+		sumOfTexts(x, ds)
+		c.found = append(c.found, ds...)
 		return cty.DynamicVal, false
 	}
 	w := &walker{c: c, x: x, contexts: []*hcl.EvalContext{ctx}, good: true}
 	scope.Walk(x.Expression, w)
 	return v, w.good
+}
+
+// sumOfTexts adds to a finding about a text beside a + how texts are joined.
+func sumOfTexts(x *syntax.Expr, ds engine.Diagnostics) {
+	sides := map[engine.Range]bool{}
+	scope.Visit(x.Expression, func(n hclsyntax.Node) {
+		if sum, ok := n.(*hclsyntax.BinaryOpExpr); ok && sum.Op == hclsyntax.OpAdd {
+			sides[*diag.Range(sum.LHS.Range())], sides[*diag.Range(sum.RHS.Range())] = true, true
+		}
+	})
+	for i, d := range ds {
+		if d.Summary == "Invalid operand" && d.Subject != nil && sides[*d.Subject] {
+			ds[i].Detail += ` Texts are joined in a template: "${a}${b}".`
+		}
+	}
 }
 
 // unknowns is the source of values while checking: unknown ones of the right

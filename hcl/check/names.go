@@ -87,6 +87,7 @@ func (c *checker) unknownName(x *syntax.Expr, r scope.Reference) {
 	text := string(src[whole.Start.Byte:whole.End.Byte])
 	shell := interpolated(src, whole.Start.Byte) && len(r.Traversal) == 1
 	detail := fmt.Sprintf("There is no %q.", r.Root)
+	foreign := foreignName(r.Root)
 	switch {
 	case c.out.variables[r.Root] != nil:
 		detail += fmt.Sprintf(" Did you mean var.%s?", r.Root)
@@ -94,6 +95,10 @@ func (c *checker) unknownName(x *syntax.Expr, r scope.Reference) {
 		detail += fmt.Sprintf(" Did you mean local.%s?", r.Root)
 	case c.out.tasks[r.Root] != nil:
 		detail += fmt.Sprintf(" Did you mean task.%s?", r.Root)
+	case foreign != "" && !shell:
+		detail += " " + foreign
+	case x.Name == "on" || x.Name == "on_each" || x.Name == "via":
+		detail += fmt.Sprintf(" If it is a host of the inventory, write host[%q].", text)
 	case !(shell && strings.ToLower(r.Root) != r.Root) && closestRoot(r.Root) != "":
 		detail += fmt.Sprintf(" Did you mean %s?", strings.Replace(text, r.Root, closestRoot(r.Root), 1))
 	case shell:
@@ -101,9 +106,28 @@ func (c *checker) unknownName(x *syntax.Expr, r scope.Reference) {
 	case len(r.Traversal) == 1:
 		detail += " If it is a word and not a name, put it in quotes."
 	default:
-		detail += fmt.Sprintf(" Names begin with one of %s.", strings.Join(scope.Roots(), ", "))
+		detail += fmt.Sprintf(" If it is a text, put it in quotes. Names begin with one of %s.", strings.Join(scope.Roots(), ", "))
 	}
 	c.add(diag.New(diag.UnknownName, "Unknown name", whole, x.Place, "%s", detail))
+}
+
+// foreignName is the advice for a name of another tool, "" if it is none.
+func foreignName(root string) string {
+	switch strings.ToLower(root) {
+	case "true", "yes":
+		return "Write true."
+	case "false", "no":
+		return "Write false."
+	case "none", "nil", "null", "undefined":
+		return "Write null."
+	case "module", "data", "resource", "terraform":
+		return "The results of a task are task.NAME.RESULT."
+	case "hostvars", "inventory_hostname", "ansible_host", "ansible_facts":
+		return "A host is host[\"NAME\"], and the one being worked on is target."
+	case "env":
+		return "There is no way to the environment: declare a variable, and give it as ETCDPLAY_VAR_NAME."
+	}
+	return ""
 }
 
 func closestRoot(word string) string {

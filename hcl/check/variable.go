@@ -43,6 +43,9 @@ func (c *checker) defaultValue(v *Variable) cty.Value {
 		if v.Preset {
 			detail = "A preset is a default, which is read before anything else is known, so it may refer to nothing. Write the value out."
 		}
+		if v.Type.Equals(eval.HostType) && !v.Preset {
+			detail = "A default is read before the inventory is, so it names no host. Write default = null and nullable = true, and use coalesce(var." + v.Name + ", host[\"NAME\"])."
+		}
 		c.add(diag.New(diag.NoReference, "Constant needed", refs[0].SourceRange(), x.Place, "%s", detail))
 		return cty.DynamicVal
 	}

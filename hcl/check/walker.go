@@ -40,6 +40,8 @@ func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
 		w.operand(n.Op, n.Val, 0)
 	case *hclsyntax.ConditionalExpr:
 		w.branches(n)
+	case *hclsyntax.ObjectConsExpr:
+		w.keys(n)
 	}
 	return nil
 }
@@ -82,6 +84,26 @@ func (w *walker) enterLoop(n *hclsyntax.ForExpr) *hcl.EvalContext {
 		}
 	}
 	return child
+}
+
+// keys finds a key that is written twice in an object. The library lets the
+// later one count.
+func (w *walker) keys(n *hclsyntax.ObjectConsExpr) {
+	lines := map[string]int{}
+	for _, i := range n.Items {
+		v, found := i.KeyExpr.Value(w.ctx())
+		v, _ = v.Unmark()
+		if found.HasErrors() || v.Type() != cty.String || !v.IsKnown() || v.IsNull() {
+			continue
+		}
+		if line := lines[v.AsString()]; line > 0 {
+			w.good = false
+			w.c.add(diag.New(diag.DuplicateName, "Key given twice", i.KeyExpr.Range(), w.x.Place,
+				"The key %q stands at line %d already. Keep one of the two.", v.AsString(), line))
+			continue
+		}
+		lines[v.AsString()] = i.KeyExpr.Range().Start.Line
+	}
 }
 
 // compare finds an == or != whose sides can never be equal.

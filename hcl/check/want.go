@@ -91,7 +91,7 @@ func (w Want) bool(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) 
 func message(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics) {
 	out, err := strict(v, cty.String)
 	if err != nil {
-		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "%s is a text: %s", x.Name, err.Error()))
+		return cty.NilVal, one(diag.New(diag.UnsuitableValue, "Unsuitable value", x.Range(), x.Place, "%s is a text: %s", x.Name, quoting(x, err.Error())))
 	}
 	if isNull(out) {
 		return cty.NilVal, null(x, x.Name)

@@ -73,7 +73,22 @@ func (r *typeReader) readWord(word string, at hcl.Range) (cty.Type, *typeexpr.De
 		return r.fail(diag.BadType, "Incomplete type", at,
 			"tuple needs the types of its elements. Write for example tuple([string, number]).")
 	}
-	return r.fail(diag.BadType, "Unknown type", at, "There is no type %s.%s", quote(word), didYouMean(word, typeNames()))
+	return r.fail(diag.BadType, "Unknown type", at, "There is no type %s.%s", quote(word), meantType(word))
+}
+
+// meantType is what a word stands for that is no type here, with a space before
+// it; words of other languages are known.
+func meantType(word string) string {
+	here := map[string]string{
+		"int": "number", "integer": "number", "float": "number", "double": "number", "num": "number",
+		"boolean": "bool", "str": "string", "text": "string", "duration": "string", "path": "string",
+		"array": "list(string)", "tuples": "tuple([string, number])", "dict": "map(string)", "hash": "map(string)",
+		"struct": "object({ name = string })",
+	}
+	if meant, ok := here[word]; ok {
+		return " Write " + meant + "."
+	}
+	return didYouMean(word, typeNames())
 }
 
 func (r *typeReader) readCall(call *hcl.StaticCall, at hcl.Range) (cty.Type, *typeexpr.Defaults) {
@@ -89,7 +104,7 @@ func (r *typeReader) readCall(call *hcl.StaticCall, at hcl.Range) (cty.Type, *ty
 	case "list", "set", "map", "tuple", "object":
 	default:
 		return r.fail(diag.BadType, "Unknown type", call.NameRange,
-			"There is no type %s.%s", quote(call.Name), didYouMean(call.Name, typeNames()))
+			"There is no type %s.%s", quote(call.Name), meantType(call.Name))
 	}
 	if len(call.Arguments) != 1 {
 		return r.fail(diag.BadType, "Wrong number of arguments", call.ArgsRange, "%s takes exactly one argument.", call.Name)

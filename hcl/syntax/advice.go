@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/etcdplay/etcdplay/hcl/diag"
 )
@@ -9,6 +10,8 @@ import (
 // Foreign is the advice for a word of another tool, "" if it is none.
 func Foreign(word string) string {
 	switch word {
+	case "cmd", "command", "args":
+		return "There is no " + word + ". Write argv = [\"PROGRAM\", \"ARGUMENT\"], or shell = \"...\"."
 	case "register":
 		return "There is no register: every task's results are at hand as task.<name>.<output>."
 	case "depends_on", "needs", "requires":
@@ -58,8 +61,10 @@ func Foreign(word string) string {
 // unsupported is the detail of a finding about an argument or a block that
 // does not belong into an outer one.
 func unsupported(outer, what, name string, allowed []string) string {
-	if advice := Foreign(name); advice != "" {
-		return advice
+	for _, advice := range []string{elsewhere(outer, what, name), Foreign(name)} {
+		if advice != "" {
+			return advice
+		}
 	}
 	if name == "task" && (outer == "rescue" || outer == "always" || outer == "phase") {
 		return "Write task \"TYPE\" \"NAME\" { … }."
@@ -70,5 +75,39 @@ func unsupported(outer, what, name string, allowed []string) string {
 	if len(allowed) == 0 {
 		return fmt.Sprintf("%s takes no %ss, so there is no %q.", outer, what, name)
 	}
-	return fmt.Sprintf("%s has no %s %q.%s", outer, what, name, diag.DidYouMean(name, allowed))
+	meant := diag.DidYouMean(name, allowed)
+	if what == "block" && meant == "" {
+		meant = fmt.Sprintf(" Its blocks are %s.", strings.Join(allowed, ", "))
+		if len(allowed) == 1 {
+			meant = fmt.Sprintf(" Its only block is %s.", allowed[0])
+		}
+	}
+	return fmt.Sprintf("%s has no %s %q.%s", outer, what, name, meant)
+}
+
+// elsewhere is the advice for a word of this language that stands in the wrong
+// place, "" if it is none.
+func elsewhere(outer, what, name string) string {
+	switch {
+	case what == "block" && (name == "rescue" || name == "always"):
+		return name + " stands in a phase, behind its tasks."
+	case what == "block" && outer != "A task" && (name == "precondition" || name == "postcondition" || name == "retry"):
+		return name + " stands in a task."
+	case what == "block" && name == "validation":
+		return "validation stands in a variable block. Before a task precondition says what has to hold."
+	case what == "block" && outer == "A playbook" && (name == "host" || name == "group" || name == "cluster" || name == "connection"):
+		return name + " stands in an inventory, which is a file of its own."
+	case outer == "playbook" && name == "extends":
+		return "extends is a block: extends \"BASE.hcl\" { version = \"~> 1.0\" }."
+	case outer == "variable" && (name == "required" || name == "optional"):
+		return "There is no " + name + ": a variable with a default may be left out, and any other has to be given."
+	case outer == "phase" && contains(taskMeta(), name):
+		return name + " stands in each task; a phase has a description and a when."
+	}
+	return ""
+}
+
+// taskMeta is what every task may say, and a phase may not.
+func taskMeta() []string {
+	return []string{"on", "on_each", "parallel", "become", "for_each", "timeout", "locked", "before", "after"}
 }

@@ -89,9 +89,29 @@ func (b *block) require(name string) *Expr {
 		return e
 	}
 	if !hasAttribute(b.Body, name) {
-		b.d.add(diag.New(diag.MissingArgument, "Missing required argument", header(b.Block), b.place, "%s needs the argument %q.", b.Type, name))
+		b.d.add(diag.New(diag.MissingArgument, "Missing required argument", header(b.Block), b.place, "%s needs the argument %q.%s", b.Type, name, example(b.Type, name)))
 	}
 	return nil
+}
+
+// example is what to write for a required argument, "" if its name says it.
+func example(block, name string) string {
+	write := map[string]string{
+		"playbook language":  "language = 1, the edition of the language that the file is written in",
+		"inventory language": "language = 1, the edition of the language that the file is written in",
+		"variable type":      "for example type = string",
+		"retry attempts":     "for example attempts = 30",
+		"retry interval":     "for example interval = \"5s\"",
+		"extends version":    "version = \"~> 1.0\", the versions of the base that this was written for",
+		"condition":          "condition = ..., what has to hold",
+		"error_message":      "error_message = \"...\", which is shown where the condition does not hold",
+	}
+	for _, key := range []string{block + " " + name, name} {
+		if w, ok := write[key]; ok {
+			return " Write " + w + "."
+		}
+	}
+	return ""
 }
 
 func hasAttribute(b *hclsyntax.Body, name string) bool { _, ok := b.Attributes[name]; return ok }
@@ -184,7 +204,7 @@ func fix(name string) string {
 		case r == '-', r == ' ', r == '.':
 			return '_'
 		}
-		return -1
+		return r
 	}, name)
 	if !nameForm.MatchString(s) {
 		return ""

@@ -17,6 +17,11 @@ func Decode(f *File, tool string) (*Playbook, engine.Diagnostics) {
 		return nil, diag.Sort(d.found)
 	}
 	for _, a := range sorted(f.Body) {
+		if contains([]string{"variable", "locals", "task", "phase", "output", "presets", "override", "drop"}, a.Name) {
+			d.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", a.NameRange, diag.Place{},
+				"%s is a block, and has no equals sign. Write %s { … }.", a.Name, a.Name))
+			continue
+		}
 		d.add(diag.New(diag.UnsupportedArgument, "Unsupported argument", a.NameRange, diag.Place{},
 			"%q stands outside any block. A value with a name is written in locals { … }, an input as variable %q { … }.", a.Name, a.Name))
 	}
@@ -153,6 +158,9 @@ func (d *decoder) phase(b *hclsyntax.Block, p *Playbook) {
 				ph.Always = append(ph.Always, tasks...)
 			}
 		}
+	}
+	if len(ph.Tasks) == 0 && len(ph.Rescue) > 0 && len(ph.Always) == 0 {
+		d.add(diag.Warn(diag.New(diag.EmptyPhase, "Nothing to rescue", ph.Range, place, "This phase has no task that could fail, so its rescue never runs. Write its tasks before the rescue block.")))
 	}
 	if len(b.Body.Blocks) == 0 {
 		d.add(diag.New(diag.EmptyPhase, "Empty phase", ph.Range, place, "This phase has no task. Write one, or take the phase out."))

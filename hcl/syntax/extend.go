@@ -197,6 +197,11 @@ func (x *extension) missing(name string) string {
 			names = append(names, t.Name)
 		}
 	}
+	for _, ph := range x.base.Phases {
+		if ph.Name == name {
+			return fmt.Sprintf("%q is a phase of %s, and a site changes single tasks. Name one of its tasks.", name, x.base.File.Name)
+		}
+	}
 	return fmt.Sprintf("%s has no task %q.%s", x.base.File.Name, name, diag.DidYouMean(name, names))
 }
 

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 
@@ -102,8 +103,12 @@ func (d *decoder) language(o *block) bool {
 		if d.tool != "" {
 			tool = "etcdplay " + d.tool
 		}
+		advice := "A playbook written in a later language needs a later etcdplay."
+		if accuracy != big.Exact || n < Language {
+			advice = fmt.Sprintf("There is no other yet. Write language = %d.", Language)
+		}
 		d.add(diag.New(diag.UnsupportedLanguage, "Unsupported language version", e.Range(), o.place,
-			"%s understands language %d. A playbook written in a later language needs a later etcdplay.", tool, Language))
+			"%s understands language %d. %s", tool, Language, advice))
 		return false
 	}
 	return true

@@ -25,7 +25,7 @@ const (
 // encoding, and line ends made equal.
 func text(filename string, src []byte) ([]byte, engine.Diagnostics) {
 	if len(src) > MaxSize {
-		d := diag.Bare(diag.FileTooBig, "File too big", "%s is %d bytes long. The limit is 1 MiB (%d bytes).", filename, len(src), MaxSize)
+		d := diag.Bare(diag.FileTooBig, "File too big", "%s is longer than 1 MiB (%d bytes), which is the limit. Long texts belong in template files.", filename, MaxSize)
 		return nil, engine.Diagnostics{d}
 	}
 	refuse := func(format string, args ...any) engine.Diagnostics {

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -100,7 +102,8 @@ func syntaxFindings(src []byte, file *hcl.File, found hcl.Diagnostics) engine.Di
 			ds[i].Summary = "Argument given twice"
 			ds[i].Detail = "The argument " + name + " stands here already. Keep one of the two."
 		}
-		op := map[string]string{"and": "&&", "or": "||", "not": "!", "=": "=="}
+		advise(&ds[i], src)
+		op := map[string]string{"and": "&&", "or": "||", "not": "!", "=": "==", "in": "contains(LIST, VALUE)", "is": "==", "if": "CONDITION ? VALUE : OTHER"}
 		word := string(src[d.Subject.Start.Byte:d.Subject.End.Byte])
 		if before, at := wordBefore(src, d.Subject.Start.Byte); before == "not" {
 			word = before
@@ -117,6 +120,48 @@ func syntaxFindings(src []byte, file *hcl.File, found hcl.Diagnostics) engine.Di
 		}
 	}
 	return quiet(diag.Sort(ds))
+}
+
+// advise says what to write where the parser says only what it cannot read.
+func advise(d *engine.Diagnostic, src []byte) {
+	at := d.Subject.Start.Byte
+	word := string(src[at:d.Subject.End.Byte])
+	switch d.Summary {
+	case "Invalid escape sequence":
+		d.Detail += " For a backslash write two of them, \\\\."
+	case "Invalid template control keyword":
+		if directive := regexp.MustCompile(`%\{[^}\n]*\}?$`).FindString(upTo(src, d.Subject.End.Byte, '}')); directive != "" {
+			d.Detail = fmt.Sprintf("%q is no directive of a template; those are if and for. For a literal %s write %%%s.", word, directive, directive)
+		}
+	case "Invalid block definition":
+		line := string(src[:at])
+		line = strings.TrimSpace(line[strings.LastIndexByte(line, '\n')+1:])
+		if name, value, ok := strings.Cut(line, " "); ok && !strings.ContainsAny(line, "{=") {
+			d.Detail += fmt.Sprintf(" An argument needs an equals sign: %s = %s.", name, strings.TrimSpace(value))
+		}
+	case "Unterminated template string":
+		tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+		for _, t := range tokens {
+			if t.Type != hclsyntax.TokenOHeredoc {
+				continue
+			}
+			marker := strings.TrimLeft(strings.TrimSpace(string(t.Bytes)), "<-")
+			d.Summary = "Unclosed text"
+			d.Detail = fmt.Sprintf("The text that begins here has no end. Write %s on a line of its own.", marker)
+			d.Subject.Start = engine.Pos{Line: t.Range.Start.Line, Column: t.Range.Start.Column, Byte: t.Range.Start.Byte}
+			d.Subject.End = d.Subject.Start
+			d.Subject.End.Column += len(t.Bytes) - 1
+			d.Subject.End.Byte += len(t.Bytes) - 1
+		}
+	}
+}
+
+// upTo is the text up to the next such byte on the same line, with it.
+func upTo(src []byte, from int, end byte) string {
+	if i := bytes.IndexAny(src[from:], string(end)+"\n"); i >= 0 && src[from+i] == end {
+		from += i + 1
+	}
+	return string(src[:from])
 }
 
 // quiet leaves out what only follows from an earlier mistake: a second finding

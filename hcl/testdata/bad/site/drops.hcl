@@ -48,3 +48,7 @@ drop "ours" {
 drop "strat" {
   reason = "Not needed."
 }
+
+drop "survey" {
+  reason = "This is a phase."
+}

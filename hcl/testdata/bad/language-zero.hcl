@@ -1,0 +1,3 @@
+playbook "language-zero" {
+  language = 0
+}
