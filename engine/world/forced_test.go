@@ -22,6 +22,9 @@ func TestForcesNewCluster(t *testing.T) {
 		{"", "/usr/bin/etcd --force-new-cluster", "--force-new-cluster"},
 		{"", "/usr/bin/etcd -force-new-cluster=true", "-force-new-cluster=true"},
 		{"", "/usr/bin/etcd --force-new-cluster=false", ""},
+		{"", "/usr/bin/etcd --force-new-cluster=maybe", "--force-new-cluster=maybe"},
+		{"", `/bin/sh -c '--force-new-cluster'`, "'--force-new-cluster'"},
+		{`ETCD_OPTS="--force-new-cluster" --debug`, "", `"--force-new-cluster"`},
 		{"", "/usr/bin/etcd --name=force-new-cluster", ""},
 		{"A=force-new-cluster", "", ""},
 	} {

@@ -22,6 +22,8 @@ func TestMayJoin(t *testing.T) {
 		{"m2", good + ",m3=http://y:1", "existing", "has 4 members, the member list 3"},
 		{"m2", strings.Replace(good, "x:1", "z:1", 1), "existing", "no member with the peer URLs of a2 (m2) (http://x:1,http://x:2)"},
 		{"m2", "m0", "existing", `"m0", which is not name=url`},
+		{"m2", good + ",=http://y:1", "existing", `"=http://y:1", which is not name=url`},
+		{"m2", good + ",m3=", "existing", `"m3=", which is not name=url`},
 		{"m2", "a=u,b=u", "existing", "gives u to a and to b"},
 	} {
 		err := c.MayJoin(x.name, x.initial, x.state).Err()
