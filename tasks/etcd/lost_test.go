@@ -50,15 +50,28 @@ type thief struct {
 	mu      sync.Mutex
 	pattern []byte        // of the request, in the encoding of HTTP/2 headers; nil when done
 	request bool          // lose the request, not the answer
+	first   time.Time     // when the first addition was sent, stolen or not
 	carried chan struct{} // closed by the test when the server has carried it out
+}
+
+// called is what the request of a method of the API looks like on the wire.
+func called(method string) []byte {
+	path := hpack.AppendHuffmanString(nil, "/etcdserverpb.Cluster/"+method)
+	return path[:len(path)-1]
 }
 
 func (th *thief) steal(method string, request bool) chan struct{} {
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	path := hpack.AppendHuffmanString(nil, "/etcdserverpb.Cluster/"+method)
-	th.pattern, th.request, th.carried = path[:len(path)-1], request, make(chan struct{})
+	th.pattern, th.request, th.carried = called(method), request, make(chan struct{})
 	return th.carried
+}
+
+// added is when the first addition was sent.
+func (th *thief) added() time.Time {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	return th.first
 }
 
 func (th *thief) stolen() bool {
@@ -86,6 +99,9 @@ var errStolen = errors.New("connection reset by the test")
 
 func (r *robbed) Write(b []byte) (int, error) {
 	r.th.mu.Lock()
+	if r.th.first.IsZero() && bytes.Contains(b, called("MemberAdd")) {
+		r.th.first = time.Now()
+	}
 	hit := r.th.pattern != nil && bytes.Contains(b, r.th.pattern)
 	request := r.th.request
 	if hit {
@@ -177,6 +193,7 @@ func (c *cluster) settled(typ *engine.Type, a cty.Value, s engine.State, want en
 // cluster: what Settle says must be what is.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
+	begun := time.Now()
 	c := boot(t, 3)
 	th := &thief{}
 	c.dial = th.dial
@@ -187,8 +204,8 @@ func TestLostAnswers(t *testing.T) {
 
 	// Right after the start etcd refuses every change; an addition waits that out.
 	first := c.act(memberAdd(settleFor), map[string]cty.Value{"name": str("w"), "peer_urls": strs("http://127.0.4.8:1")})
-	if !c.heard("connected for 5 s") {
-		t.Errorf("nothing was said of etcd's health interval: %q", c.said)
+	if after := th.added().Sub(begun); after < 5*time.Second && !c.heard("connected for 5 s") {
+		t.Errorf("an addition %s after the start, and nothing was said of etcd's health interval: %q", after, c.said)
 	}
 	c.act(memberRemove(settleFor), map[string]cty.Value{"id": first.GetAttr("id")})
 
@@ -227,8 +244,12 @@ func TestLostAnswers(t *testing.T) {
 	}
 
 	// A learner that does not run is waited for, as long as the task may.
-	short, cancel := context.WithTimeout(ctx, 5*time.Second) // one look has to succeed in it
+	short, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go func() { // it is told with each look, and the last one is the error
+		_ = engine.Poll(ctx, 50*time.Millisecond, func(context.Context) (bool, error) { return c.heard("has not started"), nil })
+		cancel()
+	}()
 	pa := args(promote, map[string]cty.Value{"id": str(id)})
 	if _, err := promote.Apply(short, engine.Hands{Look: l}, pa, engine.State{}); !errors.Is(err, engine.ErrDefinite) || !strings.Contains(err.Error(), "has not started") {
 		t.Errorf("promoting what does not run: got %v", err)
@@ -249,15 +270,19 @@ func TestLostAnswers(t *testing.T) {
 	if _, err := promote.Apply(ctx, engine.Hands{Look: l}, pa, s); !errors.Is(err, engine.ErrDefinite) || !strings.Contains(err.Error(), "is not in the list") {
 		t.Errorf("promoting what is gone: got %v", err)
 	}
-	c.deadlines(add, remove)
+	c.deadlines(memberAdd(settleFor), remove)
 }
 
-// deadlines cuts additions off after a few milliseconds, wherever they are then.
+// deadlines cuts additions off at points that are spread over the time which a
+// whole one takes here, wherever they are then. What was cut off may still arrive
+// as late as etcd's own patience lasts, so settling waits as long as in earnest.
 func (c *cluster) deadlines(add, remove *engine.Type) {
 	c.t.Helper()
+	var whole time.Duration
 	outcomes := map[engine.Settlement]int{}
 	definite := 0
-	for i := range 12 {
+	const cuts = 12
+	for i := range cuts + 1 {
 		peer := fmt.Sprintf("http://127.0.4.%d:2380", 100+i)
 		a := args(add, map[string]cty.Value{"name": str("x"), "peer_urls": strs(peer)})
 		ctx, l := within(c.t, 40*time.Second), c.look()
@@ -265,9 +290,19 @@ func (c *cluster) deadlines(add, remove *engine.Type) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		short, cancel := context.WithTimeout(ctx, time.Duration(1000+300*i)*time.Microsecond)
+		limit := 30 * time.Second // of the first, which is measured
+		if i > 0 {
+			limit = whole * time.Duration(i) / cuts
+		}
+		short, cancel := context.WithTimeout(ctx, limit)
+		began := time.Now()
 		_, err = add.Apply(short, engine.Hands{Look: l}, a, s)
 		cancel()
+		if i == 0 {
+			if whole = time.Since(began); err != nil {
+				c.t.Fatal(err)
+			}
+		}
 		found := engine.Done
 		switch {
 		case errors.Is(err, engine.ErrDefinite):
@@ -299,5 +334,5 @@ func (c *cluster) deadlines(add, remove *engine.Type) {
 			c.t.Fatal(err)
 		}
 	}
-	c.t.Logf("cut off: %d definite, %v", definite, outcomes)
+	c.t.Logf("cut off within %s: %d definite, %v", whole, definite, outcomes)
 }
