@@ -103,6 +103,22 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
+// Whoever makes a journal is its one writer from the first byte on.
+func TestCreatorIsTheWriter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "r")
+	j, err := Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if _, _, _, err := Open(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("second writer: got %v, want %v", err, ErrLocked)
+	}
+	if _, err := Create(dir); !errors.Is(err, os.ErrExist) {
+		t.Errorf("the same run twice: got %v, want %v", err, os.ErrExist)
+	}
+}
+
 // A journal cut at any byte gives the records before the cut, keeps a copy of
 // what it was, and can be written on.
 func TestTruncatedAnywhere(t *testing.T) {
@@ -233,6 +249,40 @@ func TestRefusesUnsafe(t *testing.T) {
 	}
 	if _, err := Read(dir); !errors.Is(err, ErrPerms) {
 		t.Errorf("symbolic link: got %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); !errors.Is(err, ErrPerms) { // and does not wait for a writer
+		t.Errorf("named pipe: got %v", err)
+	}
+	open := written(t, 1)
+	for mode, want := range map[os.FileMode]error{0o777: ErrPerms, 0o770: ErrPerms, 0o750: nil} {
+		if err := os.Chmod(open, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(open); !errors.Is(err, want) {
+			t.Errorf("folder of mode %04o: read: got %v, want %v", mode, err, want)
+		}
+		j, _, _, err := Open(open)
+		if !errors.Is(err, want) {
+			t.Errorf("folder of mode %04o: open: got %v, want %v", mode, err, want)
+		}
+		if err == nil {
+			j.Close()
+		}
+	}
+	if os.Geteuid() == 0 {
+		other := written(t, 1)
+		if err := os.Chown(filepath.Join(other, fileName), 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(other); !errors.Is(err, ErrPerms) {
+			t.Errorf("another user's file: got %v", err)
+		}
 	}
 	newer := filepath.Join(t.TempDir(), "r")
 	j, err := Create(newer)
