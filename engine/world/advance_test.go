@@ -114,3 +114,20 @@ func TestReplace(t *testing.T) {
 		}
 	}
 }
+
+// TestFindIsExact: an ID means its own member or none, never the one that the plan
+// added, also where the member with that ID has gone.
+func TestFindIsExact(t *testing.T) {
+	w := &World{Cluster: *clusterOf([]kind{up, up, up})}
+	w.AddMember(Member{PeerURLs: []string{"http://new:2380"}, Given: "new", Planned: "task.add", Learner: true})
+	w.RemoveMember("a9")
+	if got := len(w.Cluster.Members); got != 4 {
+		t.Errorf("a member that is not there was removed: %d are left, want 4", got)
+	}
+	if v := w.Cluster.MayPromote("a9"); v.OK() {
+		t.Errorf("a member that is not there may be promoted: %+v", v)
+	}
+	if m := w.Cluster.Find(""); m == nil || m.Given != "new" {
+		t.Errorf("what the plan added is not found: %+v", m)
+	}
+}
