@@ -89,6 +89,19 @@ phase "evidence" {
     error_message = "The cluster has a quorum (Q12): ${join(", ", task.before.healthy)} are healthy. To mend it, replace the members that are down (replace-member)."
   }
 
+  # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
+  task "stat" "above_data" {
+    on_each  = local.reachable
+    parallel = length(local.reachable)
+    when     = cluster.layout == "debian"
+    path     = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+
+    postcondition {
+      condition     = self.owner != "etcd"
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+    }
+  }
+
   # The database of a member that runs is locked; its log can be read.
   task "etcd_data_dir" "data" {
     on_each  = local.reachable

@@ -60,6 +60,13 @@ systemctl kill -s KILL etcd; true`)
 			t.Errorf("the data directory of %s is %s", hostName(host), owner)
 		}
 	}
+
+	// A restore would move what lies in that folder, once everything is stopped.
+	l.ssh(1, "chown etcd: /var/lib/etcd")
+	out = l.etcdplay(1, "plan", "restore-v3", "-i", inventory, "--var", "even_if_healthy=true", "--var", "snapshot=/var/tmp/none.db", "--var", "snapshot_on="+hostName(1))
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), "Once, on "+hostName(1)+": chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd.") {
+		t.Errorf("a restore over a folder that etcd could swap:\n%s", out)
+	}
 }
 
 // clearPackage makes a cluster of the first three hosts, which run the package's
