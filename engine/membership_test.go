@@ -18,8 +18,10 @@ type town struct {
 	mu     sync.Mutex
 	id     string
 	ids    []string
-	hidden bool // nobody can be asked
-	sick   bool // there is no quorum
+	hidden bool         // nobody can be asked
+	sick   bool         // there is no quorum
+	odd    string       // the member that is not as it was
+	as     world.Member // what it is then
 }
 
 func (c *town) survey(context.Context, Look, []string) world.Cluster {
@@ -31,6 +33,9 @@ func (c *town) survey(context.Context, Look, []string) world.Cluster {
 	w := world.Cluster{Known: true, ID: c.id}
 	for _, id := range c.ids {
 		m := world.Member{ID: id, Name: "n" + id, PeerURLs: []string{"http://" + id + ":2380"}, Health: world.Healthy}
+		if id == c.odd {
+			m.PeerURLs, m.Learner = c.as.PeerURLs, c.as.Learner
+		}
 		if c.sick {
 			m.Health = world.Unhealthy
 		}
@@ -125,6 +130,12 @@ member  journal               cluster
 4 (n4)  voter at http://4:2380  voter at http://4:2380`},
 		{name: "the run's own addition undone", since: func(c *town, _ *Program) { c.remove("4") }, code: ExitRefused, says: off},
 		{name: "the run's own removal undone", since: func(c *town, _ *Program) { c.add("3") }, code: ExitRefused, says: off},
+		{name: "a member with other peer URLs", since: func(c *town, _ *Program) {
+			c.odd, c.as = "2", world.Member{PeerURLs: []string{"http://9:2380"}}
+		}, code: ExitRefused, says: off},
+		{name: "a member without its vote", since: func(c *town, _ *Program) {
+			c.odd, c.as = "2", world.Member{PeerURLs: []string{"http://2:2380"}, Learner: true}
+		}, code: ExitRefused, says: off},
 		{name: "accepted", since: func(c *town, _ *Program) { c.add("9") }, accept: true, code: ExitOK, tells: off},
 		{
 			name: "another cluster", since: func(c *town, _ *Program) { c.id = "bad" }, accept: true,
