@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,6 +78,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for name, want := range map[string]os.FileMode{".": 0o700, fileName: 0o600, reserveName: 0o600} {
 		info, err := os.Stat(filepath.Join(dir, name))
+		if name == reserveName && err == nil && info.Size() != Reserve {
+			t.Errorf("the reserve has %d bytes, want %d", info.Size(), Reserve)
+		}
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: got %v %v, want mode %v", name, info.Mode(), err, want)
 		}
@@ -100,6 +104,39 @@ func TestOneWriter(t *testing.T) {
 	}
 	if InUse(dir) {
 		t.Error("InUse: got true after it was closed")
+	}
+}
+
+// After a torn line was cut off, a full disk takes nothing that was sound: what
+// was half written is cut off where it began. The reserve helps once.
+func TestFullDiskAfterRepair(t *testing.T) {
+	for name, cut := range map[string]int{"torn": 5, "without its line feed": 1} {
+		dir := written(t, 3)
+		path := filepath.Join(dir, fileName)
+		whole := bytesOf(t, dir)
+		if err := os.WriteFile(path, whole[:len(whole)-cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, before, _, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		room := 7
+		full := fullDisk{File: j.f.(*os.File), room: &room, reserve: filepath.Join(dir, reserveName), error: syscall.EDQUOT}
+		j.f = full
+		if err := j.Append(record{T: "more"}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		room = 7 - Reserve // the reserve counts once
+		if err := j.Append(record{T: "too much"}); !errors.Is(err, syscall.EDQUOT) {
+			t.Errorf("%s: without a reserve: got %v", name, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Read(dir); err != nil || len(got) != len(before)+1 {
+			t.Errorf("%s: got %d records, %v; want %d", name, len(got), err, len(before)+1)
+		}
 	}
 }
 
@@ -238,6 +275,14 @@ func TestRefusesUnsafe(t *testing.T) {
 	if _, _, _, err := Open(dir); !errors.Is(err, ErrPerms) {
 		t.Errorf("mode 0666: got %v", err)
 	}
+	for _, mode := range []os.FileMode{0o640, 0o604} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(dir); !errors.Is(err, ErrPerms) {
+			t.Errorf("mode %04o: got %v", mode, err)
+		}
+	}
 	if err := os.Rename(path, path+".real"); err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +351,7 @@ type fullDisk struct {
 	room    *int
 	reserve string
 	syncs   error
+	error   error // of a write without room; nil is ENOSPC
 }
 
 func (f fullDisk) Write(p []byte) (int, error) {
@@ -315,7 +361,7 @@ func (f fullDisk) Write(p []byte) (int, error) {
 	if len(p) > *f.room {
 		n, _ := f.File.Write(p[:*f.room])
 		*f.room -= n
-		return n, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+		return n, &os.PathError{Op: "write", Path: f.Name(), Err: cmp.Or(f.error, error(syscall.ENOSPC))}
 	}
 	*f.room -= len(p)
 	return f.File.Write(p)
