@@ -37,6 +37,23 @@ func TestTypesAreDocumented(t *testing.T) {
 	}
 }
 
+// TestGuardedOnWhatIsSoNow: every type whose guard reckons with the cluster has it
+// surveyed a moment before; the others would be allowed by what was so long ago.
+func TestGuardedOnWhatIsSoNow(t *testing.T) {
+	surveyed := map[string]bool{}
+	for _, typ := range Types() {
+		surveyed[typ.Name] = typ.Surveyed
+	}
+	for _, name := range []string{
+		"etcd_member_add", "etcd_member_promote", "etcd_member_remove", "etcd_data_swap", "systemd_unit", "systemd_dropin", "file",
+		"etcd2_member_add", "etcd2_member_remove", "etcd2_member_update", "etcd2_force_new_cluster",
+	} {
+		if !surveyed[name] {
+			t.Errorf("the guard of %s sees the cluster as it was", name)
+		}
+	}
+}
+
 // TestTypesAreThoseOfTheLanguage holds names, places, effects and retry of the
 // types to what the language promises.
 func TestTypesAreThoseOfTheLanguage(t *testing.T) {
