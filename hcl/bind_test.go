@@ -303,7 +303,7 @@ task "assert" "a" {
 	}
 	var got []string
 	for _, v := range x.Values(s) {
-		got = append(got, v.Name+" = "+diag.Value(v.Value))
+		got = append(got, v.Name+" = "+diag.Value(v.Value, ""))
 	}
 	want := `cluster.name = "demo"; task.before.count = 3`
 	if strings.Join(got, "; ") != want {

@@ -190,11 +190,11 @@ func (w Want) number(x *syntax.Expr, v cty.Value) (cty.Value, engine.Diagnostics
 	f := plain.AsBigFloat()
 	switch n, _ := f.Float64(); {
 	case w.Form == Whole && !f.IsInt():
-		return unsuitable("%s is not a whole number.", eval.Text(plain, ""))
+		return unsuitable("%s is not a whole number.", diag.Value(plain, ""))
 	case n < 1:
-		return unsuitable("%s is less than 1.", eval.Text(plain, ""))
+		return unsuitable("%s is less than 1.", diag.Value(plain, ""))
 	case n > most:
-		return unsuitable("%s is more than %d, which is the most.", eval.Text(plain, ""), most)
+		return unsuitable("%s is more than %d, which is the most.", diag.Value(plain, ""), most)
 	}
 	return out, nil
 }

@@ -54,7 +54,7 @@ func JSON(d engine.Diagnostic, sources map[string][]byte) any {
 		}
 	}
 	for _, v := range d.Values {
-		r.Values = append(r.Values, NamedText{v.Name, Value(v.Value)})
+		r.Values = append(r.Values, NamedText{v.Name, Value(v.Value, "(not known yet)")})
 	}
 	return r
 }

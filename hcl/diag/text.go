@@ -76,7 +76,7 @@ func write(b *bytes.Buffer, d engine.Diagnostic, sources map[string][]byte, o Op
 	if len(d.Values) > 0 {
 		b.WriteString("\n")
 		for _, v := range d.Values {
-			fmt.Fprintf(b, "    %s = %s\n", Clean(v.Name), Clean(Value(v.Value)))
+			fmt.Fprintf(b, "    %s = %s\n", Clean(v.Name), Clean(Value(v.Value, "(not known yet)")))
 		}
 	}
 	if len(d.Notes) > 0 {

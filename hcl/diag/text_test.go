@@ -77,7 +77,7 @@ func TestWrite(t *testing.T) {
 
   A second paragraph.
 
-    var.a = "x\x1b"
+    var.a = "x\u001b"
     var.b = (sensitive)
 
     A note.
@@ -137,15 +137,29 @@ func TestClosest(t *testing.T) {
 }
 
 func TestValue(t *testing.T) {
-	for want, v := range map[string]cty.Value{
-		`{ a = 1, "b c" = [true, null] }`: cty.ObjectVal(map[string]cty.Value{"a": cty.NumberIntVal(1), "b c": cty.TupleVal([]cty.Value{cty.True, cty.NullVal(cty.String)})}),
-		"(not known yet)":                 cty.UnknownVal(cty.String),
-		"[(sensitive)]":                   cty.ListVal([]cty.Value{cty.StringVal("x").Mark(engine.Sensitive)}),
-		"{}":                              cty.EmptyObjectVal,
-		"null":                            cty.NilVal,
+	host := cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("h1"), "address": cty.StringVal("a"), "labels": cty.MapValEmpty(cty.String), "member": cty.EmptyObjectVal})
+	for _, test := range []struct {
+		v    cty.Value
+		want string
+	}{
+		{cty.StringVal("a\"b\\c\n\t\u202e${x} %{y} $z"), `"a\"b\\c\n\t\u202e$${x} %%{y} $z"`},
+		{cty.UnknownVal(cty.String), "(later)"},
+		{cty.UnknownVal(cty.String).Refine().NotNull().StringPrefix("http://").NewValue(), `"http://"... (later)`},
+		{cty.TupleVal([]cty.Value{cty.NumberFloatVal(2.5), cty.MustParseNumberVal("18446744073709551615"), cty.NullVal(cty.Bool), cty.True}), "[2.5, 18446744073709551615, null, true]"},
+		{cty.MapVal(map[string]cty.Value{"a b": cty.Zero, "c": cty.UnknownVal(cty.Number)}), `{ "a b" = 0, c = (later) }`},
+		{cty.ListVal([]cty.Value{cty.StringVal("x").Mark(engine.Sensitive)}), "[(sensitive)]"},
+		{cty.EmptyObjectVal, "{}"},
+		{cty.EmptyTupleVal, "[]"},
+		{host, `host["h1"]`},
+		{cty.NilVal, "null"},
+		{cty.MustParseNumberVal("1e9999"), "(about 2^33216)"},
 	} {
-		if got := Value(v); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		if got := Value(test.v, "(later)"); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
 		}
+	}
+	long := Value(cty.StringVal(strings.Repeat("é", 5000)), "")
+	if len(long) > mostBytes+50 || !strings.HasSuffix(long, "... (10000 bytes)") {
+		t.Errorf("got %d bytes ending in %q", len(long), long[len(long)-30:])
 	}
 }

@@ -1,90 +1,147 @@
 package diag
 
 import (
-	"sort"
+	"math/big"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Value is v as one would write it in a playbook, on one line. Sensitive parts
-// and parts that are not known are told as such.
-func Value(v cty.Value) string {
+// Bounds of Value: what a person still reads on one line of a terminal that
+// wraps. Longer strings and collections are cut, and say so.
+const (
+	mostBytes    = 2000 // bytes of one string
+	mostElements = 64   // of one collection
+	mostDigits   = 400  // of one number
+)
+
+// Value is v on one line, as it would be written in a playbook. Sensitive parts
+// are "(sensitive)", unknown parts are the given text, for example
+// "(known after task.add)", behind what is known of their beginning; with an
+// empty text they are "(unknown)".
+func Value(v cty.Value, unknown string) string {
+	if unknown == "" {
+		unknown = "(unknown)"
+	}
 	var b strings.Builder
-	writeValue(&b, v, 0)
+	writeText(&b, v, unknown)
 	return b.String()
 }
 
-const deepest = 8 // levels of a value that are still shown
-
-func writeValue(b *strings.Builder, v cty.Value, depth int) {
-	switch {
+func writeText(b *strings.Builder, v cty.Value, unknown string) {
+	switch ty := v.Type(); {
 	case v == cty.NilVal:
 		b.WriteString("null")
 	case v.IsMarked():
 		b.WriteString("(sensitive)")
 	case !v.IsKnown():
-		b.WriteString("(not known yet)")
+		b.WriteString(unknownText(v, unknown))
 	case v.IsNull():
 		b.WriteString("null")
-	case depth > deepest:
-		b.WriteString("…")
-	case v.Type() == cty.String:
-		b.WriteString(strconv.Quote(v.AsString()))
-	case v.Type() == cty.Number:
-		f := v.AsBigFloat()
-		if exp := f.MantExp(nil); !f.IsInf() && (exp > 1200 || exp < -1200) {
-			b.WriteString("(about 2^" + strconv.Itoa(exp) + ")")
-			return
-		}
-		b.WriteString(f.Text('f', -1))
-	case v.Type() == cty.Bool:
+	case ty == cty.String:
+		b.WriteString(stringText(v.AsString()))
+	case ty == cty.Number:
+		b.WriteString(numberText(v.AsBigFloat()))
+	case ty == cty.Bool:
 		b.WriteString(strconv.FormatBool(v.True()))
-	case isHost(v):
-		b.WriteString("host[" + strconv.Quote(v.GetAttr("name").AsString()) + "]")
-	case v.Type().IsObjectType() || v.Type().IsMapType():
-		b.WriteString("{")
-		m := v.AsValueMap()
-		names := make([]string, 0, len(m))
-		for n := range m {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		for i, n := range names {
-			if i > 0 {
-				b.WriteString(",")
-			}
-			if hclsyntax.ValidIdentifier(n) {
-				b.WriteString(" " + n + " = ")
-			} else {
-				b.WriteString(" " + strconv.Quote(n) + " = ")
-			}
-			writeValue(b, m[n], depth+1)
-		}
-		if len(names) > 0 {
-			b.WriteString(" ")
-		}
-		b.WriteString("}")
-	case v.Type().IsListType() || v.Type().IsSetType() || v.Type().IsTupleType():
-		b.WriteString("[")
-		for i, e := range v.AsValueSlice() {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			writeValue(b, e, depth+1)
-		}
-		b.WriteString("]")
+	case isHost(ty) && plainName(v) != "":
+		b.WriteString("host[" + Quote(plainName(v)) + "]")
+	case ty.IsListType(), ty.IsSetType(), ty.IsTupleType():
+		writeSequence(b, v, unknown)
+	case ty.IsMapType(), ty.IsObjectType():
+		writeMapping(b, v, unknown)
 	default:
-		b.WriteString("(" + v.Type().FriendlyName() + ")")
+		b.WriteString("(" + ty.FriendlyName() + ")")
 	}
 }
 
-// isHost reports whether v is a host whose name can be shown in its place.
-func isHost(v cty.Value) bool {
-	ty := v.Type()
-	if !ty.IsObjectType() {
+// plainName is the name of a host whose name is known and not sensitive.
+func plainName(host cty.Value) string {
+	name := host.GetAttr("name")
+	if name.IsMarked() || !name.IsKnown() || name.IsNull() {
+		return ""
+	}
+	return name.AsString()
+}
+
+func unknownText(v cty.Value, unknown string) string {
+	if v.Type() != cty.String {
+		return unknown
+	}
+	prefix := v.Range().StringPrefix()
+	if prefix == "" {
+		return unknown
+	}
+	return stringText(prefix) + "... " + unknown
+}
+
+func writeSequence(b *strings.Builder, v cty.Value, unknown string) {
+	b.WriteByte('[')
+	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == mostElements {
+			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
+			break
+		}
+		_, e := it.Element()
+		writeText(b, e, unknown)
+	}
+	b.WriteByte(']')
+}
+
+func writeMapping(b *strings.Builder, v cty.Value, unknown string) {
+	if v.LengthInt() == 0 {
+		b.WriteString("{}")
+		return
+	}
+	b.WriteString("{ ")
+	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == mostElements {
+			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
+			break
+		}
+		k, e := it.Element()
+		name := k.AsString()
+		if !hclsyntax.ValidIdentifier(name) {
+			name = Quote(name)
+		}
+		b.WriteString(name + " = ")
+		writeText(b, e, unknown)
+	}
+	b.WriteString(" }")
+}
+
+func numberText(f *big.Float) string {
+	// The library computes all digits of a number to write a few of them.
+	if exp := f.MantExp(nil); !f.IsInf() && (exp > mostDigits*3 || exp < -mostDigits*3) {
+		return "(about 2^" + strconv.Itoa(exp) + ")"
+	}
+	return f.Text('f', -1)
+}
+
+func stringText(s string) string {
+	if len(s) <= mostBytes {
+		return Quote(s)
+	}
+	cut := mostBytes
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return Quote(s[:cut]) + "... (" + strconv.Itoa(len(s)) + " bytes)"
+}
+
+// isHost reports whether a value of this type can be shown by its name.
+func isHost(ty cty.Type) bool {
+	if !ty.IsObjectType() || len(ty.AttributeTypes()) != 4 {
 		return false
 	}
 	for _, a := range []string{"name", "address", "labels", "member"} {
@@ -92,6 +149,41 @@ func isHost(v cty.Value) bool {
 			return false
 		}
 	}
-	name := v.GetAttr("name")
-	return len(ty.AttributeTypes()) == 4 && !name.IsMarked() && name.IsKnown() && !name.IsNull() && name.Type() == cty.String
+	return ty.AttributeType("name") == cty.String
+}
+
+// Quote is s as a string literal of the language, on one line and without
+// anything that would drive a terminal.
+func Quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{"):
+			b.WriteRune(r)
+			b.WriteRune(r)
+		case r == utf8.RuneError || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			b.WriteString(`\U` + hexDigits(r, 8))
+		default:
+			b.WriteString(`\u` + hexDigits(r, 4))
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func hexDigits(r rune, width int) string {
+	s := strconv.FormatInt(int64(r), 16)
+	return strings.Repeat("0", max(width-len(s), 0)) + s
 }

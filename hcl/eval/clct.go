@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/etcdplay/etcdplay/hcl/clct"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 func clctFunctions() []Function {
@@ -98,7 +99,7 @@ func settings(v cty.Value) (version string, values map[string]any, err error) {
 		case a.Type() == cty.Number:
 			n, acc := a.AsBigFloat().Int64()
 			if acc != big.Exact {
-				return "", nil, wrongf("%s: %s is not a whole number that etcd could take", name, Text(a, ""))
+				return "", nil, wrongf("%s: %s is not a whole number that etcd could take", name, diag.Value(a, ""))
 			}
 			values[name] = n
 		default:

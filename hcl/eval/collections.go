@@ -4,6 +4,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 func collectionFunctions() []Function {
@@ -128,7 +130,7 @@ func decide(by cty.Value) function.Function {
 				i, e := it.Element()
 				switch {
 				case e.IsNull():
-					return cty.NilVal, function.NewArgErrorf(0, "condition %s is null", Text(i, ""))
+					return cty.NilVal, function.NewArgErrorf(0, "condition %s is null", diag.Value(i, ""))
 				case e.RawEquals(by):
 					out = by
 				case !e.IsKnown() && !out.RawEquals(by):
@@ -195,7 +197,7 @@ func one() function.Function {
 			case n.RawEquals(cty.Zero):
 				return cty.NullVal(ret), nil
 			case !n.RawEquals(cty.NumberIntVal(1)):
-				return cty.NilVal, function.NewArgErrorf(0, "there are %s elements, and at most one may be", Text(n, ""))
+				return cty.NilVal, function.NewArgErrorf(0, "there are %s elements, and at most one may be", diag.Value(n, ""))
 			}
 			it := args[0].ElementIterator()
 			it.Next()
@@ -212,7 +214,7 @@ func checkKeys(args []cty.Value) error {
 	}
 	for it := args[0].ElementIterator(); it.Next(); {
 		if i, k := it.Element(); k.IsNull() {
-			return function.NewArgErrorf(0, "key %s is null", Text(i, ""))
+			return function.NewArgErrorf(0, "key %s is null", diag.Value(i, ""))
 		}
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 func etcdFunctions() []Function {
@@ -64,7 +66,7 @@ func ofVoters(f func(int64) int64) function.Function {
 	return pure(cty.Number, func(args []cty.Value) (cty.Value, error) {
 		n, acc := args[0].AsBigFloat().Int64()
 		if acc != big.Exact || n < 1 || n > 1000 {
-			return cty.NilVal, function.NewArgErrorf(0, "a whole number of voters is needed, from 1 on, and this is %s", Text(args[0], ""))
+			return cty.NilVal, function.NewArgErrorf(0, "a whole number of voters is needed, from 1 on, and this is %s", diag.Value(args[0], ""))
 		}
 		return cty.NumberIntVal(f(n)), nil
 	}, param("voters", cty.Number))
@@ -316,7 +318,7 @@ func memberID() function.Function {
 				id, exact = n, err == nil
 			}
 			if !exact || id == 0 {
-				return cty.NilVal, function.NewArgErrorf(0, "%s is not a member ID", Text(v, ""))
+				return cty.NilVal, function.NewArgErrorf(0, "%s is not a member ID", diag.Value(v, ""))
 			}
 			return cty.StringVal(strconv.FormatUint(id, 16)), nil
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // evaluate yields the value of one expression with the names given.
@@ -51,7 +52,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %v", f.Example, err)
 			continue
 		}
-		if got := Text(v, ""); got != f.Yields {
+		if got := diag.Value(v, ""); got != f.Yields {
 			t.Errorf("%s\ngot  %s\nwant %s", f.Example, got, f.Yields)
 		}
 	}
@@ -181,7 +182,7 @@ func TestFunctions(t *testing.T) {
 		{`templatefile("x", {})`, `error: templatefile cannot be used here`},
 	} {
 		v, err := evaluate(t, test.src, names)
-		got := Text(v, "")
+		got := diag.Value(v, "")
 		if err != nil {
 			var ds hcl.Diagnostics
 			errors.As(err, &ds)

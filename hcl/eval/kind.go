@@ -16,6 +16,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/etcdplay/etcdplay/engine"
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // MaxDuration is the longest length of time that may be written.
@@ -55,10 +56,10 @@ func CheckKind(kind engine.Kind, enum []string, s string) error {
 func CheckWhole(v cty.Value) error {
 	f := v.AsBigFloat()
 	if !f.IsInt() {
-		return wrong(Text(v, "") + " is not a whole number.")
+		return wrong(diag.Value(v, "") + " is not a whole number.")
 	}
 	if _, exact := f.Int64(); exact != big.Exact {
-		return wrong(Text(v, "") + " is too large a number for this.")
+		return wrong(diag.Value(v, "") + " is too large a number for this.")
 	}
 	return nil
 }

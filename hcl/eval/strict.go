@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // TypeError says where in a value its type is not the one that is needed.
@@ -170,7 +172,7 @@ func (c converter) primitive(v cty.Value, ty cty.Type, path cty.Path) (cty.Value
 		if out, err := convertPrimitive(v, ty); err == nil {
 			return out, nil
 		}
-		return cty.NilVal, &TypeError{Path: path, Problem: Text(v, "") + " cannot be converted to " + TypeName(ty)}
+		return cty.NilVal, &TypeError{Path: path, Problem: diag.Value(v, "") + " cannot be converted to " + TypeName(ty)}
 	}
 	return cty.NilVal, mismatch(v.Type(), ty, path)
 }
@@ -387,7 +389,7 @@ func indexText(key cty.Value) string {
 	if !key.IsKnown() || key.IsNull() {
 		return "[*]"
 	}
-	return "[" + Text(key, "") + "]"
+	return "[" + diag.Value(key, "") + "]"
 }
 
 func indexType(collection cty.Type) cty.Type {

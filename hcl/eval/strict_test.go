@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 // readType is the type written in src.
@@ -117,7 +119,7 @@ func TestStrict(t *testing.T) {
 			t.Fatalf("%s: %v", test.src, err)
 		}
 		out, err := Strict(v, ty, d)
-		got := Text(out, "")
+		got := diag.Value(out, "")
 		if err != nil {
 			got = "error: " + err.Error()
 			var te *TypeError
@@ -215,7 +217,7 @@ func TestSensitive(t *testing.T) {
 	if !IsSensitive(v) || IsSensitive(Reveal(v)) || IsSensitive(cty.NilVal) {
 		t.Error("marks are not told")
 	}
-	if got, want := Text(v, ""), `{ all = (sensitive), open = "visible", token = (sensitive) }`; got != want {
+	if got, want := diag.Value(v, ""), `{ all = (sensitive), open = "visible", token = (sensitive) }`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/etcdplay/etcdplay/hcl/diag"
 )
 
 func write(t *testing.T, path, text string) {
@@ -81,7 +83,7 @@ func TestTemplatefile(t *testing.T) {
 			t.Fatal(diags)
 		}
 		v, diags := expr.Value(&hcl.EvalContext{Variables: names, Functions: functions})
-		got := Text(v, "")
+		got := diag.Value(v, "")
 		if diags.HasErrors() {
 			got = "error: " + diags[0].Detail
 		}

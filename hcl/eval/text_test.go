@@ -4,36 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/etcdplay/etcdplay/engine"
 )
-
-func TestText(t *testing.T) {
-	for _, test := range []struct {
-		v    cty.Value
-		want string
-	}{
-		{cty.StringVal("a\"b\\c\n\t\u202e${x} %{y} $z"), `"a\"b\\c\n\t\u202e$${x} %%{y} $z"`},
-		{cty.UnknownVal(cty.String), "(later)"},
-		{cty.UnknownVal(cty.String).Refine().NotNull().StringPrefix("http://").NewValue(), `"http://"... (later)`},
-		{cty.TupleVal([]cty.Value{cty.NumberFloatVal(2.5), cty.MustParseNumberVal("18446744073709551615"), cty.NullVal(cty.Bool), cty.True}), "[2.5, 18446744073709551615, null, true]"},
-		{cty.MapVal(map[string]cty.Value{"a b": cty.Zero, "c": cty.UnknownVal(cty.Number)}), `{ "a b" = 0, c = (later) }`},
-		{cty.EmptyObjectVal, "{}"},
-		{cty.EmptyTupleVal, "[]"},
-		{HostValue(engine.HostSpec{Name: "h1"}), `host["h1"]`},
-		{cty.NilVal, "null"},
-		{cty.MustParseNumberVal("1e9999"), "(about 2^33216)"},
-	} {
-		if got := Text(test.v, "(later)"); got != test.want {
-			t.Errorf("got %s, want %s", got, test.want)
-		}
-	}
-	long := Text(cty.StringVal(strings.Repeat("é", 5000)), "")
-	if len(long) > maxTextString+50 || !strings.HasSuffix(long, "... (10000 bytes)") {
-		t.Errorf("got %d bytes ending in %q", len(long), long[len(long)-30:])
-	}
-}
 
 func TestCheckKind(t *testing.T) {
 	for _, test := range []struct {

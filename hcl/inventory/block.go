@@ -217,7 +217,7 @@ func (f field) problem(v cty.Value) string {
 		return "a part of it is null."
 	case v.Type() == cty.Number:
 		if n := v.AsBigFloat(); !n.IsInt() {
-			return eval.Text(v, "") + " is not a whole number."
+			return diag.Value(v, "") + " is not a whole number."
 		}
 	case v.Type() == cty.String:
 		s := v.AsString()

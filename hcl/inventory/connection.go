@@ -11,7 +11,6 @@ import (
 
 	"github.com/etcdplay/etcdplay/engine"
 	"github.com/etcdplay/etcdplay/hcl/diag"
-	"github.com/etcdplay/etcdplay/hcl/eval"
 )
 
 // connection is a connection block.
@@ -118,7 +117,7 @@ func (r *reader) fill(c *engine.Connection, o *block) {
 	if _, ok := o.values["port"]; ok {
 		c.Port = o.whole("port", c.Port)
 		if c.Port < 1 || c.Port > 65535 {
-			r.add(diag.UnsuitableValue, "Unsuitable value", o.ranges["port"], o.place, `Argument "port": %s is no port. A port is between 1 and 65535.`, eval.Text(o.values["port"], ""))
+			r.add(diag.UnsuitableValue, "Unsuitable value", o.ranges["port"], o.place, `Argument "port": %s is no port. A port is between 1 and 65535.`, diag.Value(o.values["port"], ""))
 		}
 	}
 	if _, ok := o.values["become_password_env"]; ok && c.Become == "none" {
