@@ -114,6 +114,14 @@ func TestResumeRefusesChanges(t *testing.T) {
 		{"inventory", func(p *Program) { p.Inventory = "i2" }, true, ExitRefused, "the inventory has changed"},
 		{"input", func(p *Program) { p.Inputs[0].Value = cty.StringVal("y") }, true, ExitRefused, "variable who has changed"},
 		{"secret", func(p *Program) { p.Inputs[1] = secret("another") }, true, ExitRefused, "variable token has changed"},
+		{"input gone", func(p *Program) { p.Inputs = p.Inputs[1:] }, true, ExitRefused, "variable who has changed"},
+		{"cluster", func(p *Program) { p.Cluster.Name = "other" }, true, ExitRefused, "the cluster has changed"},
+		{"template", func(p *Program) { p.Templates = map[string]string{"unit.tmpl": "t2"} }, false, ExitRefused, "a template has changed"},
+		{"finished task of another type", func(p *Program) {
+			other := *p.Phases[0].Tasks[0].Type
+			other.Name = "append"
+			p.Digest, p.Phases[0].Tasks[0].Type = "d2", &other
+		}, true, ExitRefused, "finished task.one was of type add"},
 		{"finished task gone", func(p *Program) {
 			p.Digest, p.Phases[0].Tasks = "d2", p.Phases[0].Tasks[1:]
 		}, true, ExitRefused, "task.one has begun and is no longer in the playbook"},
