@@ -20,6 +20,7 @@ type town struct {
 	ids    []string
 	hidden bool         // nobody can be asked
 	sick   bool         // there is no quorum
+	prove  func() error // what Verify of a change says; nil proves it
 	odd    string       // the member that is not as it was
 	as     world.Member // what it is then
 }
@@ -90,6 +91,12 @@ func (c *town) joinType(leave bool, hook func() error) *Type {
 			}
 			return Done, joinResults{ID: a.Key}, nil
 		},
+		Verify: func(context.Context, Look, countArgs, joinResults) error {
+			if c.prove != nil {
+				return c.prove()
+			}
+			return nil
+		},
 		Advance: func(_, _ string, _ countArgs, r joinResults, w *world.World) {
 			switch {
 			case leave:
@@ -109,6 +116,7 @@ func TestResumeFindsOtherMembers(t *testing.T) {
 		lost   bool                      // the process ends at once when task.in has had its effect
 		call   bool                      // task.in stands in a playbook that is called
 		post   bool                      // the postcondition of task.in fails
+		proof  bool                      // what task.in did is not seen to hold
 		since  func(c *town, p *Program) // between run and resume
 		accept bool
 		code   int
@@ -145,6 +153,8 @@ member  journal               cluster
 		{name: "what the open task of a called playbook did", lost: true, call: true, code: ExitOK},
 		{name: "what the open task did, and more", lost: true, since: func(c *town, _ *Program) { c.add("9") }, code: ExitRefused, says: off},
 		{name: "what a task did whose postcondition failed", post: true, code: ExitOK},
+		{name: "what a task did that was not proved", proof: true, code: ExitOK},
+		{name: "what a task did that was not proved, and more", proof: true, since: func(c *town, _ *Program) { c.add("9") }, code: ExitRefused, says: off},
 		{name: "nobody to be asked", since: func(c *town, _ *Program) { c.hidden = true }, code: ExitOK, tells: "cannot be told: connection refused"},
 		{
 			name: "no quorum to be asked", since: func(c *town, _ *Program) { c.sick = true; c.ids = c.ids[:1] },
@@ -172,6 +182,14 @@ member  journal               cluster
 				return nil
 			}
 			post := !tc.post
+			if tc.proof {
+				c.prove = func() error {
+					if slices.Contains(c.ids, "4") {
+						return errors.New("it is not so")
+					}
+					return nil
+				}
+			}
 			fail := "two"
 			b.failing(&fail)
 			in := task(c.joinType(false, hook), "in", map[string]Expr{"key": str("4")})
@@ -197,7 +215,7 @@ member  journal               cluster
 			if tc.since != nil {
 				tc.since(c, p)
 			}
-			fail, post, b.events = "", true, nil
+			fail, post, c.prove, b.events = "", true, nil, nil
 			undone := len(b.site.lines("undone"))
 			o := Resume(context.Background(), p, b.env, b.record(), ResumeOptions{StateDir: b.state, AcceptDrift: tc.accept})
 			wantCode(t, o, tc.code)
