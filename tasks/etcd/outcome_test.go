@@ -125,3 +125,26 @@ func TestHashes(t *testing.T) {
 		}
 	}
 }
+
+// TestAdoptsItsOwnOnly: the member that an addition made is the one with its peer
+// URLs that was not there before, under whatever URLs, and is what was asked for.
+func TestAdoptsItsOwnOnly(t *testing.T) {
+	a := AddArgs{Name: "d", PeerURLs: []string{"http://d:2380"}}
+	before := listing{Linear: true, Members: []listed{{ID: "1", Name: "a", PeerURLs: []string{"http://a:2380"}}}}
+	for name, tc := range map[string]struct {
+		now  listed
+		want bool
+	}{
+		"its own":                          {listed{ID: "4", PeerURLs: a.PeerURLs, Learner: true}, true},
+		"its own, promoted meanwhile":      {listed{ID: "4", Name: "d", PeerURLs: a.PeerURLs}, true},
+		"a voter that somebody else added": {listed{ID: "4", PeerURLs: a.PeerURLs}, false},
+		"one that was there, moved here":   {listed{ID: "1", Name: "a", PeerURLs: a.PeerURLs}, false},
+		"one with more peer URLs":          {listed{ID: "4", PeerURLs: append([]string{"http://e:2380"}, a.PeerURLs...), Learner: true}, false},
+		"another one":                      {listed{ID: "4", PeerURLs: []string{"http://e:2380"}, Learner: true}, false},
+	} {
+		now := listing{Linear: true, Members: []listed{tc.now}}
+		if got := now.since(before, a) != nil; got != tc.want {
+			t.Errorf("%s: adopted is %v, want %v", name, got, tc.want)
+		}
+	}
+}
