@@ -27,6 +27,8 @@ func marker(e *engine.Entry) string {
 		return "!"
 	case e.Role == engine.Confirm:
 		return "?"
+	case idle(e):
+		return "="
 	}
 	switch e.Effect {
 	case engine.Change:
@@ -35,6 +37,14 @@ func marker(e *engine.Entry) string {
 		return "-"
 	}
 	return "="
+}
+
+// idle reports whether a change has nothing to do, since it is so already. That
+// is only said where the run is held to it: of what stands in rescue and always,
+// and of what perhaps comes, nobody knows what will be found then.
+func idle(e *engine.Entry) bool {
+	return e.Kind == engine.TaskEntry && (e.Effect == engine.Change || e.Effect == engine.Destroy) &&
+		!e.Needed && !e.Perhaps && e.Place == engine.InPhase && e.Role == engine.Plain
 }
 
 // effectWord is the effect as the plan and the run call it.
@@ -50,7 +60,7 @@ func effectWord(e *engine.Entry) string {
 		return "ask"
 	case e.Role == engine.Assert:
 		return "check"
-	case e.Effect == engine.Destroy:
+	case e.Effect == engine.Destroy && !idle(e):
 		return "DESTROY"
 	case e.Effect == engine.Control:
 		return "control"
@@ -91,8 +101,11 @@ func (p Paint) head(e *engine.Entry, last string) string {
 		number = fmt.Sprintf("%2d", e.Number)
 	}
 	colour := func(text string) string { return p.effect(e.Effect, text) }
-	if e.Skipped || e.Recorded {
+	switch {
+	case e.Skipped || e.Recorded:
 		colour = p.faint
+	case idle(e):
+		colour = func(text string) string { return text }
 	}
 	line := fmt.Sprintf("  %s %s  %s %s %s", colour(marker(e)), number, colour(fmt.Sprintf("%-8s", effectWord(e))),
 		fmt.Sprintf("%-*s", nameWidth, name), last)

@@ -96,6 +96,10 @@ func replacePlan() *engine.Plan {
 		Before: unit(`--name="demo-etcd-2"`, `--initial-cluster="ddemo-etcd-1=http://10.240.0.1:2380"`, `--initial-cluster-state="new"`, `--initial-cluster-token="t"`),
 		After:  unit(`--name="demo-etcd-2"`, `--initial-cluster="demo-etcd-1=http://10.240.0.1:2380"`, `--initial-cluster-state="existing"`, `--initial-cluster-token="t"`),
 	}
+	masked := task(engine.Change, "mask", "systemd_unit", host, "etcd-member.service: masked already")
+	masked.Needed = false
+	gone := task(engine.Destroy, "gone", "remove", host, `"/var/lib/etcd.old": there is nothing`)
+	gone.Needed = false
 	joined := task(engine.Read, "joined", "etcd_health", "", "3 of 3 healthy")
 	joined.ByModel = true
 	joined.Checks = []string{"postcondition is checked during the run"}
@@ -118,7 +122,7 @@ func replacePlan() *engine.Plan {
 		old,
 		task(engine.Change, `stop["demo-etcd-2"]`, "systemd_unit", host, "etcd-member.service: failed -> stopped"),
 		phase("join"),
-		add, config, skipped, joined, why, undo, forget,
+		masked, gone, add, config, skipped, joined, why, undo, forget,
 	)
 	p.Outputs = []engine.PlannedOutput{
 		{Name: "old_member_id", Value: cty.StringVal("1609b5a3a078c227")},

@@ -207,7 +207,7 @@ func (r *Reporter) end(ev engine.Event) {
 	}
 	shown := *e
 	shown.Number = r.Numbers[ev.Address]
-	shown.Perhaps = false
+	shown.Perhaps, shown.Needed = false, ev.How != engine.Already
 	shown.Skipped, shown.Recorded = ev.Status == engine.Skipped, ev.How == engine.Recorded
 	margin := indent(ev.Address)
 	var b strings.Builder
