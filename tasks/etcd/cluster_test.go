@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -27,15 +28,17 @@ type node struct {
 	name, peer, client string
 	dir                string
 	tls                *transport.TLSInfo // of the client side; nil for none
+	election           uint               // its timeout in milliseconds; zero is 400
 	etcd               *embed.Etcd
 }
 
 // cluster is genuine etcd members on loopback addresses, and an inventory that
 // knows them.
 type cluster struct {
-	t     *testing.T
-	nodes []*node
-	dial  func(ctx context.Context, addr string) (net.Conn, error) // nil means net.Dialer
+	t        *testing.T
+	nodes    []*node
+	election uint                                                     // of nodes to come
+	dial     func(ctx context.Context, addr string) (net.Conn, error) // nil means net.Dialer
 
 	mu   sync.Mutex
 	said []string
@@ -55,7 +58,7 @@ func freeURL(t *testing.T, host string) string {
 func (c *cluster) newNode(name string) *node {
 	c.t.Helper()
 	host := fmt.Sprintf("127.0.4.%d", len(c.nodes)+1)
-	n := &node{name: name, peer: freeURL(c.t, host), client: freeURL(c.t, host), dir: c.t.TempDir()}
+	n := &node{name: name, peer: freeURL(c.t, host), client: freeURL(c.t, host), dir: c.t.TempDir(), election: c.election}
 	c.nodes = append(c.nodes, n)
 	return n
 }
@@ -63,7 +66,13 @@ func (c *cluster) newNode(name string) *node {
 // boot starts a cluster of n members, named a, b, c, …
 func boot(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	return bootSteady(t, n, 0)
+}
+
+// bootSteady is boot with an election timeout in milliseconds.
+func bootSteady(t *testing.T, n int, election uint) *cluster {
+	t.Helper()
+	c := &cluster{t: t, election: election}
 	var initial []string
 	for i := range n {
 		m := c.newNode(string(rune('a' + i)))
@@ -85,9 +94,7 @@ func (n *node) start(t *testing.T, initial, state string) {
 	t.Helper()
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir = n.name, n.dir
-	// A member that a loaded machine keeps waiting for half a second must not
-	// elect: a change that falls into an election is dropped.
-	cfg.TickMs, cfg.ElectionMs = 20, 1000
+	cfg.TickMs, cfg.ElectionMs = 20, cmp.Or(n.election, 400)
 	cfg.UnsafeNoFsync = true
 	cfg.BcryptCost = 4 // the least, or a login takes longer than the rest of a test
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
