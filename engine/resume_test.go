@@ -153,6 +153,9 @@ func TestResumeRefusesChanges(t *testing.T) {
 			if tc.code != ExitOK {
 				want(t, "effects", b.effects("one", "two"), "one=1 two=0")
 			}
+			if got := len(b.record().Overrides); tc.name == "playbook, accepted" && got != 1 {
+				t.Errorf("what was accepted is recorded %d times, want once", got)
+			}
 		})
 	}
 }
