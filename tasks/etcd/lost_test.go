@@ -275,6 +275,26 @@ func TestLostAnswers(t *testing.T) {
 	c.deadlines(memberAdd(settleFor), remove)
 }
 
+// TestMemoryDecidesNothing: what a member without a quorum remembers of the members
+// settles no change whose answer was lost.
+func TestMemoryDecidesNothing(t *testing.T) {
+	t.Parallel()
+	c := boot(t, 2)
+	ctx := within(t, time.Minute)
+	add := memberAdd(time.Second)
+	a := args(add, map[string]cty.Value{"name": str("d"), "peer_urls": strs("http://127.0.4.77:2380")})
+	s, err := add.Observe(ctx, c.look(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[1].stop()
+	short, cancel := context.WithTimeout(ctx, 12*time.Second)
+	defer cancel()
+	if got, _, err := add.Settle(short, c.look(), a, s); err == nil || got != "" {
+		t.Errorf("settled without a quorum: %q, %v", got, err)
+	}
+}
+
 // deadlines cuts additions off at points that are spread over the time which a
 // whole one takes here, wherever they are then. What was cut off may still arrive
 // as late as etcd's own patience lasts, so settling waits as long as in earnest.
