@@ -13,30 +13,22 @@ import (
 // a flag that Debian's etcd does not know is found before the unit is started.
 func TestLabDebian(t *testing.T) {
 	l := newLab(t, "3.4", 4) // Debian's release
-	for host := 1; host <= 4; host++ {
-		// As the package leaves it, were it not masked for the other tests.
-		l.ssh(host, "rm -f /etc/systemd/system/etcd.service && systemctl daemon-reload")
-		if host < 4 {
-			l.ssh(host, "systemctl start etcd")
-		}
-	}
+	l.installed(3)
 	l.clearPackage("core")
 	l.etcdctl(1, "put", "greeting", "hello")
 	l.whole(1, 2, 3)
 
-	out := l.etcdplay(1, "run", "scale", "--yes", "-i", l.debian("core", 3), "--var", "new="+hostName(4))
+	out := l.etcdplay(1, "run", "scale", "--yes", "-i", l.inventory("core", 3, nil), "--var", "new="+hostName(4))
 	if !strings.Contains(strings.Join(strings.Fields(out), " "), "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd.") {
 		t.Errorf("a folder that etcd could swap:\n%s", out)
 	}
 	l.rooted(4)
-	l.etcdplay(0, "run", "scale", "--yes", "-i", l.debian("core", 3), "--var", "new="+hostName(4))
+	l.etcdplay(0, "run", "scale", "--yes", "-i", l.inventory("core", 3, nil), "--var", "new="+hostName(4))
 	l.whole(1, 2, 3, 4)
 
-	l.ssh(2, `systemctl kill -s KILL etcd
-for f in /var/lib/etcd/default/member/wal/*.wal; do head -c 4096 /dev/urandom | dd of="$f" conv=notrunc status=none || exit 1; done
-systemctl kill -s KILL etcd; true`)
+	l.wreck(2)
 	l.ssh(2, "mkdir -p /etc/systemd/system/etcd.service.d && printf '[Service]\\nEnvironment=DAEMON_ARGS=--feature-gates=X=true\\n' >/etc/systemd/system/etcd.service.d/10-flags.conf && systemctl daemon-reload")
-	inventory := l.debian("ops", 4)
+	inventory := l.inventory("ops", 4, nil)
 	out = l.etcdplay(1, "run", "replace-member", "--yes", "-i", inventory, "--var", "failed="+hostName(2))
 	if !strings.Contains(out, "does not know --feature-gates") {
 		t.Errorf("a flag of another release:\n%s", out)
@@ -69,11 +61,52 @@ systemctl kill -s KILL etcd; true`)
 	}
 }
 
+// TestLabDebianSecured is the life of a cluster with certificates and a password
+// in Debian's layout: what members are told, they are told by variables.
+func TestLabDebianSecured(t *testing.T) {
+	if os.Getenv("ETCDPLAY_LAB_MATRIX") != "all" {
+		t.Skip("ETCDPLAY_LAB_MATRIX=all runs it")
+	}
+	f := &life{lab: newLab(t, "3.4", 4), user: "core"}
+	f.installed(0)
+	f.certificates()
+	for host := 1; host <= 4; host++ {
+		f.rooted(host)
+	}
+	f.begin()
+	f.scale()
+	f.snapshot()
+	f.replace()
+	f.restore()
+	f.recover()
+	f.keptSecret()
+	file := f.ssh(1, "cat /etc/default/etcd")
+	for _, want := range []string{`ETCD_CLIENT_CERT_AUTH="true"`, `ETCD_PEER_KEY_FILE="` + labCerts + `/member-key.pem"`, `ETCD_INITIAL_CLUSTER_STATE="existing"`} {
+		if !strings.Contains(file, want) {
+			t.Errorf("/etc/default/etcd has no %s:\n%s", want, file)
+		}
+	}
+}
+
+// installed makes the lab one of Debian's layout, with every host as the package
+// leaves it; on the first of them its cluster of one runs.
+func (l *lab) installed(running int) {
+	l.t.Helper()
+	l.layout = "debian"
+	for host := 1; host <= l.hosts; host++ {
+		// It is masked for the other tests.
+		l.ssh(host, "rm -f /etc/systemd/system/etcd.service && systemctl daemon-reload")
+		if host <= running {
+			l.ssh(host, "systemctl start etcd")
+		}
+	}
+}
+
 // clearPackage makes a cluster of the first three hosts, which run the package's
 // own, each by itself.
 func (l *lab) clearPackage(user string) {
 	l.t.Helper()
-	inventory := l.debian(user, 3)
+	inventory := l.inventory(user, 3, nil)
 	begin := []string{"run", "bootstrap", "--yes", "-i", inventory}
 	clear := []string{"run", "clear-package", "--yes", "-i", inventory, "--var", "hosts=" + hostName(1) + "," + hostName(2) + "," + hostName(3)}
 	if out := l.etcdplay(1, begin...); strings.Count(out, "clear-package") != 3 {
@@ -99,18 +132,4 @@ func (l *lab) clearPackage(user string) {
 func (l *lab) rooted(host int) {
 	l.t.Helper()
 	l.ssh(host, "chown root: /var/lib/etcd && chmod 0755 /var/lib/etcd")
-}
-
-// debian is the inventory of the lab with Debian's layout.
-func (l *lab) debian(user string, members int) string {
-	l.t.Helper()
-	path := l.inventory(user, members, nil)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "cluster \"lab\" {", "cluster \"lab\" {\n  layout = \"debian\"", 1)), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
-	return path
 }

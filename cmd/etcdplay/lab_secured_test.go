@@ -208,7 +208,8 @@ func (f *life) restore() {
 		lost = append(lost, hostName(host))
 	}
 	f.wreck(2)
-	f.ssh(1, "systemctl stop etcd-member")
+	unit, _ := f.service()
+	f.ssh(1, "systemctl stop "+unit)
 	f.etcdplay(0, "run", "restore-v3", "--yes", "--confirm", "lose 1 revisions", "-i", inventory,
 		"--var", "snapshot="+snapshot, "--var", "lost="+strings.Join(lost, ","))
 	f.members = left

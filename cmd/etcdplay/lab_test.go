@@ -35,6 +35,7 @@ type lab struct {
 	// connection is what the inventory's connection says besides the login.
 	connection string
 	pki        string // the folder of certificates, where the cluster wants them and a password
+	layout     string // of the inventory; empty is what an inventory says if it says nothing
 }
 
 // labPassword is that of etcd's user root, where the cluster wants one.
@@ -249,7 +250,11 @@ cluster "lab" {
 	for host := 1; host <= members; host++ {
 		fmt.Fprintf(&b, "%q, ", hostName(host))
 	}
-	b.WriteString("]\n" + l.securityBlocks() + "}\n")
+	b.WriteString("]\n")
+	if l.layout != "" {
+		fmt.Fprintf(&b, "  layout  = %q\n", l.layout)
+	}
+	b.WriteString(l.securityBlocks() + "}\n")
 	for host := 1; host <= l.hosts; host++ {
 		more := ""
 		if member != nil {
@@ -339,7 +344,16 @@ func (l *lab) whole(hosts ...int) {
 // come back to life under its old ID.
 func (l *lab) wreck(host int) {
 	l.t.Helper()
-	l.ssh(host, `systemctl kill -s KILL etcd-member
-for f in /var/lib/etcd/member/wal/*.wal; do head -c 4096 /dev/urandom | dd of="$f" conv=notrunc status=none || exit 1; done
-systemctl kill -s KILL etcd-member; true`)
+	unit, data := l.service()
+	l.ssh(host, fmt.Sprintf(`systemctl kill -s KILL %[1]s
+for f in %[2]s/member/wal/*.wal; do head -c 4096 /dev/urandom | dd of="$f" conv=notrunc status=none || exit 1; done
+systemctl kill -s KILL %[1]s; true`, unit, data))
+}
+
+// service is the unit of etcd in the lab's layout, and its data directory.
+func (l *lab) service() (unit, data string) {
+	if l.layout == "debian" {
+		return "etcd", "/var/lib/etcd/default"
+	}
+	return "etcd-member", "/var/lib/etcd"
 }
