@@ -248,7 +248,8 @@ func (a *assigner) host(name string) (cty.Value, error) {
 			return eval.HostValue(h), nil
 		}
 	}
-	return cty.DynamicVal, noHost{fmt.Sprintf("the inventory %s has no host %q.%s", a.inv.File, name, diag.DidYouMean(name, a.inv.HostNames()))}
+	return cty.DynamicVal, noHost{fmt.Sprintf("the inventory %s has no host %q.%s A host that is to become a member needs a block there, too: host %[2]q { address = \"...\" }.",
+		a.inv.File, name, diag.DidYouMean(name, a.inv.HostNames()))}
 }
 
 // text takes over a value that came as bare text.
@@ -304,6 +305,8 @@ func (a *assigner) parse(v *check.Variable, source, text string) (cty.Value, err
 			return cty.NilVal, noText{}
 		}
 		return cty.StringVal(text), nil
+	case v.Type.Equals(eval.HostType) && strings.Contains(text, ","):
+		return cty.NilVal, fmt.Errorf("%q names several hosts, and one is taken", text)
 	case v.Type.Equals(eval.HostType):
 		return a.host(strings.TrimSpace(text))
 	case v.Type.Equals(cty.List(eval.HostType)) && !strings.HasPrefix(strings.TrimSpace(text), "["):

@@ -70,12 +70,19 @@ func (d Draft) Write() ([]byte, error) {
 	for _, h := range hosts {
 		h.write(&b, scheme)
 	}
+	b.WriteString(spareRemark)
 	src := []byte(b.String())
 	if _, found := Load("inventory.hcl", src); found.HasErrors() {
 		return nil, fmt.Errorf("this cluster fits no inventory: %s", found.Error())
 	}
 	return src, nil
 }
+
+// spareRemark is what a person needs who wants the cluster to grow.
+const spareRemark = `
+# A host that is to join has a block here, too, and no place in members before it
+# has joined.
+`
 
 // serverTLSRemark is what a person has to fill in.
 const serverTLSRemark = `
