@@ -93,6 +93,9 @@ func (w *planWalk) observe(ctx context.Context, t *Task, e *Entry, s *Scope, arg
 	return State{}, w.lookFailed(t, e, err)
 }
 
+// unreachable is the summary of a host that cannot be connected to.
+const unreachable = "Host does not answer"
+
 // lookFailed turns an error of looking into what would stop the run. In a part
 // that only perhaps runs, it stops nothing.
 func (w *planWalk) lookFailed(t *Task, e *Entry, err error) error {
@@ -108,8 +111,8 @@ func (w *planWalk) lookFailed(t *Task, e *Entry, err error) error {
 	case e.Host == "":
 		return w.fail(err, t.finding(codeUnreachable, "Cluster does not answer", sentence(err.Error()), e.Address, nil))
 	default:
-		return w.fail(err, t.finding(codeUnreachable, "Host does not answer",
-			fmt.Sprintf("Host %s does not answer: %s.", e.Host, oneLine(err.Error())), e.Address, t.On))
+		return w.fail(err, t.finding(codeUnreachable, unreachable,
+			fmt.Sprintf("Host %s does not answer: %s.%s", e.Host, oneLine(err.Error()), t.purpose()), e.Address, t.On))
 	}
 	return w.fail(err, t.finding(codeTask, "Task failed", sentence(err.Error()), e.Address, nil))
 }

@@ -191,6 +191,15 @@ type Task struct {
 // Looping reports whether the task's results are a map by key.
 func (t *Task) Looping() bool { return t.OnEach != nil || t.ForEach != nil }
 
+// purpose is what the author says that the task is for, as a paragraph of its
+// own: where its host does not answer, it tells what to do instead.
+func (t *Task) purpose() string {
+	if t.Description == "" {
+		return ""
+	}
+	return "\n\n" + sentence(t.Description)
+}
+
 // Retry is a task's retry block.
 type Retry struct {
 	Attempts    Expr // number

@@ -72,13 +72,17 @@ func (x *taskRun) explained(te *taskError) Diagnostics {
 			summary = "Interrupted"
 		}
 		if ExitCode(te.err) == ExitUnreachable {
-			code, summary = codeUnreachable, "Host does not answer"
+			code, summary = codeUnreachable, unreachable
 			if errors.Is(te.err, conn.ErrRefused) {
 				summary = "Connection not made"
 			}
 		}
 		cause, words, _ := strings.Cut(strings.TrimSpace(te.err.Error()), "\n")
-		d := x.t.finding(code, summary, sentence(cause), x.address, nil)
+		text := sentence(cause)
+		if summary == unreachable {
+			text += x.t.purpose()
+		}
+		d := x.t.finding(code, summary, text, x.address, nil)
 		for line := range strings.Lines(strings.TrimSpace(words)) {
 			d.Notes = append(d.Notes, strings.TrimSpace(line))
 		}

@@ -82,7 +82,7 @@ func (c *Config) login(ctx context.Context, h hop) ([]ssh.AuthMethod, func(), er
 	}
 	if len(signers) == 0 {
 		done()
-		return nil, nil, errors.New("there is no key to log in with: name one, or an agent")
+		return nil, nil, errors.New("there is no key to log in with: name one in identity_files of the connection, or start an agent")
 	}
 	return []ssh.AuthMethod{ssh.PublicKeys(signers[:min(len(signers), maxKeys)]...)}, done, nil
 }
