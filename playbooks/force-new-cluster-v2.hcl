@@ -16,7 +16,7 @@ variable "survivor" {
 
   validation {
     condition     = contains(cluster.members[*].name, var.survivor.name)
-    error_message = "${var.survivor.name} is not one of the members of cluster ${cluster.name}."
+    error_message = "${var.survivor.name} is not among members of cluster ${cluster.name} in the inventory: ${join(", ", cluster.members[*].name)}."
   }
 }
 
@@ -125,7 +125,7 @@ phase "survey" {
   task "assert" "quorum_is_lost" {
     locked        = true
     condition     = !task.before_health.quorum || var.even_if_healthy
-    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before_health.healthy)} serve. Replace single members instead; what is not on ${var.survivor.name} would be lost. If that is meant, set even_if_healthy = true."
+    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before_health.healthy)} serve. Replace single members instead; what is not on ${var.survivor.name} would be lost. If that is meant: --var even_if_healthy=true."
   }
 
   # This is also the proof, before anything is changed, that every host answers which is not named as lost.
@@ -148,7 +148,7 @@ phase "survey" {
 
   task "assert" "goes_furthest" {
     condition     = length(local.ahead) == 0 || var.even_if_behind
-    error_message = "The log goes further on ${join(", ", local.ahead)} (Q13) than on ${var.survivor.name}, where it ends at term ${local.own.term}, index ${local.own.index}. Choose that survivor, or set even_if_behind = true."
+    error_message = "The log goes further on ${join(", ", local.ahead)} (Q13) than on ${var.survivor.name}, where it ends at term ${local.own.term}, index ${local.own.index}. Choose that survivor, or give --var even_if_behind=true."
   }
 
   task "etcd2_proxies" "proxies" {
@@ -356,4 +356,9 @@ output "held" {
 output "proxies" {
   value       = local.proxies
   description = "Proxies that were found, and what each needs now that the members are others."
+}
+
+output "inventory_members" {
+  value       = concat([var.survivor.name], var.rejoin[*].name)
+  description = "What members of the cluster has to be in the inventory from now on."
 }

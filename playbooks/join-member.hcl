@@ -106,7 +106,7 @@ phase "survey" {
 
   task "assert" "no_old_data" {
     condition     = !task.old_data.exists || var.set_old_data_aside
-    error_message = "${var.new.name} has data of an earlier member in ${cluster.data_dir}. With set_old_data_aside = true it is moved away."
+    error_message = "${var.new.name} has data of an earlier member in ${cluster.data_dir}. With --var set_old_data_aside=true it is moved away."
   }
 
   # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.

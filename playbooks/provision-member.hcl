@@ -110,7 +110,7 @@ phase "survey" {
   task "assert" "no_less_safe" {
     locked        = true
     condition     = task.before.count != 1 || var.allow_two
-    error_message = "With two members the cluster would be less safe than with one: the failure of either would stop it. If a third follows at once, set allow_two = true."
+    error_message = "With two members the cluster would be less safe than with one: the failure of either would stop it. If a third follows at once, give --var allow_two=true."
   }
 
   task "assert" "not_too_many" {
@@ -230,4 +230,9 @@ output "member_id" {
 output "files" {
   value       = [task.container_linux.path, task.butane.path, task.dropin.path]
   description = "What the machine can be provisioned with: a Container Linux Config, a Butane file, or the bare drop-in."
+}
+
+output "inventory_members" {
+  value       = distinct(concat(cluster.members[*].name, [var.new.name]))
+  description = "What members of the cluster has to be in the inventory from now on."
 }

@@ -199,6 +199,11 @@ output "lost_revisions" {
   description = "How many revisions the members that could be read had, and the cluster lacks. What only the lost members knew nobody can tell."
 }
 
+output "cluster_id" {
+  value       = task.restore.cluster_id
+  description = "The ID of the cluster that goes on, hex. The old one's members have another, and cannot join."
+}
+
 output "token" {
   value       = task.restore.token
   description = "The initial cluster token from now on. Put it, and the cluster's ID if it is there, into the inventory."
@@ -207,4 +212,9 @@ output "token" {
 output "old_data" {
   value       = task.restore.old_data
   description = "Where the old data is, on each host."
+}
+
+output "inventory_members" {
+  value       = task.restore.inventory_members
+  description = "What members of the cluster has to be in the inventory from now on."
 }

@@ -11,7 +11,7 @@ variable "failed" {
 
   validation {
     condition     = contains(cluster.members[*].name, var.failed.name)
-    error_message = "${var.failed.name} is not one of the members of cluster ${cluster.name}."
+    error_message = "${var.failed.name} is not among members of cluster ${cluster.name} in the inventory: ${join(", ", cluster.members[*].name)}. If it is a member of the running cluster, write it there."
   }
 }
 
@@ -77,13 +77,13 @@ phase "survey" {
 
   task "assert" "has_failed" {
     condition     = !contains(task.before_health.healthy, local.old.name) || var.even_if_healthy
-    error_message = "${var.failed.name} is healthy. To replace it all the same, set even_if_healthy = true."
+    error_message = "${var.failed.name} is healthy. With --var even_if_healthy=true it is replaced all the same."
   }
 
   task "assert" "quorum_without_it" {
     locked        = true
     condition     = length([for n in task.before_health.healthy : n if n != local.old.name]) >= etcd::quorum(task.before.count)
-    error_message = "The other healthy members are no majority of ${task.before.count} (Q1), so no member can be replaced: the quorum is lost. Bring members back, or restore from a snapshot."
+    error_message = "The other healthy members are no majority of ${task.before.count} (Q1), so no member can be replaced: the quorum is lost. Bring members back, or go on with restore-v3 or, without a snapshot, recover-quorum-v3."
   }
 
   # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
@@ -98,15 +98,16 @@ phase "survey" {
     }
   }
 
-  # This is also the proof, before anything is changed, that the new member's host answers.
   task "stat" "data" {
+    description = "Before anything is changed, the host of the new member has to answer. If its machine is gone, name another with --var replacement=HOST."
+
     on   = local.target
     path = "${cluster.data_dir}/member"
   }
 
   task "assert" "no_foreign_data" {
     condition     = local.reused || !task.data.exists || var.set_old_data_aside
-    error_message = "${local.target.name} has data of another member in ${cluster.data_dir}. With set_old_data_aside = true it is moved away."
+    error_message = "${local.target.name} has data of another member in ${cluster.data_dir}. With --var set_old_data_aside=true it is moved away."
   }
 
   # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.
@@ -300,5 +301,10 @@ output "new_member_id" {
 
 output "old_data" {
   value       = task.old_data.moved ? task.old_data.to : null
-  description = "Where the data directory of the failed member was put; null if there was none on the new member's host."
+  description = "Where the data directory was put that was there on the new member's host; null if there was none."
+}
+
+output "inventory_members" {
+  value       = [for h in cluster.members : h.name == var.failed.name ? local.target.name : h.name]
+  description = "What members of the cluster has to be in the inventory from now on."
 }

@@ -130,7 +130,7 @@ phase "evidence" {
   task "assert" "quorum_is_lost" {
     locked        = true
     condition     = !task.before.quorum || var.even_if_healthy
-    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before.healthy)} are healthy. To mend it, replace the members that are down (replace-member). To go back to the snapshot all the same, set even_if_healthy = true."
+    error_message = "The cluster has a quorum (Q12): ${join(", ", task.before.healthy)} are healthy. To mend it, replace the members that are down (replace-member). To go back to the snapshot all the same: --var even_if_healthy=true."
   }
 
   # Where etcd's user could swap what is in a folder, root makes and moves nothing. Debian's package leaves it so.
@@ -547,4 +547,9 @@ output "token" {
 output "old_data" {
   value       = local.old_data
   description = "Where the old data is, on each host."
+}
+
+output "inventory_members" {
+  value       = local.hosts[*].name
+  description = "What members of the cluster has to be in the inventory from now on."
 }

@@ -64,7 +64,7 @@ phase "survey" {
   task "assert" "has_quorum" {
     locked        = true
     condition     = task.before_health.quorum
-    error_message = "There is no quorum (Q1): ${join(", ", task.before_health.unhealthy)} do not serve, and no member can be added or removed. Bring members back, or restore from a snapshot."
+    error_message = "There is no quorum (Q1): ${join(", ", task.before_health.unhealthy)} do not serve, and no member can be added or removed. Bring members back, or go on with restore-v3 or, without a snapshot, recover-quorum-v3."
   }
 
   task "assert" "all_healthy" {
@@ -81,7 +81,7 @@ phase "survey" {
   task "assert" "no_less_safe" {
     locked        = true
     condition     = etcd::tolerance(local.size) >= etcd::tolerance(task.before.count) && (local.size != 2 || var.allow_two)
-    error_message = "With ${local.size} members the cluster would be less safe than with ${task.before.count}: the failure of either would stop it. Name two hosts, or set allow_two = true."
+    error_message = "With ${local.size} members the cluster would be less safe than with ${task.before.count}: the failure of either would stop it. Name two hosts, or give --var allow_two=true."
   }
 
   task "assert" "not_too_many" {
@@ -97,7 +97,7 @@ phase "survey" {
 
   task "assert" "no_old_data" {
     condition     = var.set_old_data_aside || !anytrue([for name, r in task.old_data : r.exists])
-    error_message = "There is data of earlier members in ${cluster.data_dir} of ${join(", ", [for name, r in task.old_data : name if r.exists])}. With set_old_data_aside = true it is moved away."
+    error_message = "There is data of earlier members in ${cluster.data_dir} of ${join(", ", [for name, r in task.old_data : name if r.exists])}. With --var set_old_data_aside=true it is moved away."
   }
 
   # With https, a bad certificate would be noticed only by peers that refuse the new member, in their logs.
@@ -163,7 +163,7 @@ phase "prove" {
 
 output "members" {
   value       = local.size
-  description = "How many members the cluster has now. The new hosts belong into members of the inventory."
+  description = "How many members the cluster has now."
 }
 
 output "tolerates" {
@@ -174,4 +174,9 @@ output "tolerates" {
 output "member_ids" {
   value       = { for name, r in task.join : name => r.member_id }
   description = "The IDs of the new members, hex, by host."
+}
+
+output "inventory_members" {
+  value       = distinct(concat(cluster.members[*].name, var.new[*].name))
+  description = "What members of the cluster has to be in the inventory from now on."
 }

@@ -57,7 +57,7 @@ phase "survey" {
 
   task "assert" "member_serves" {
     condition     = var.stale_ok || contains(task.health.healthy, local.node.member.name)
-    error_message = "The member of ${local.node.name} does not serve, and what it would save may be old. Those that do: ${join(", ", task.health.healthy)}. Name the host of one of them with --var node=HOST, or set stale_ok = true."
+    error_message = "The member of ${local.node.name} does not serve, and what it would save may be old. Those that do: ${join(", ", task.health.healthy)}. Name the host of one of them with --var node=HOST, or give --var stale_ok=true."
   }
 }
 

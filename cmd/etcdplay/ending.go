@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -186,6 +187,9 @@ func noCommand(cmd *cobra.Command) error {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	if slices.Contains(shipped(), name+".hcl") {
+		return wrong("See: "+cmd.CommandPath()+" run --help", "%s is a playbook: etcdplay plan %[1]s, etcdplay run %[1]s.", name)
+	}
 	text := fmt.Sprintf("%s has no command %q.", cmd.CommandPath(), name)
 	if best := diag.Closest(name, commandNames(cmd)); best != "" {
 		text += fmt.Sprintf(" Did you mean %q?", best)
@@ -207,6 +211,9 @@ func commandNames(cmd *cobra.Command) []string {
 
 // flagError turns pflag's complaint into ours, with the flag that was meant.
 func flagError(cmd *cobra.Command, err error) error {
+	if before := cmd.Flags().Args(); !cmd.HasParent() && len(before) > 0 {
+		return unknownCommand(cmd, before[0]) // whose flags would be its own
+	}
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
 		var names []string

@@ -24,7 +24,7 @@ func (a *app) purgeCommand() *cobra.Command {
 		Short: "remove for good the data that a run has moved aside",
 		Long: `Removes for good the data directories that a run has moved aside. It is refused
 while the cluster is not wholly healthy: until then they may still be needed.`,
-		Args:              takes(1, 1, "one run"),
+		Args:              takes(1, 1, "one run, as etcdplay runs lists them"),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !yes && !a.asks {

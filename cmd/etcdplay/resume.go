@@ -41,7 +41,7 @@ func (a *app) abortCommand() *cobra.Command {
 		Short: "run what is owed of rescue and always, and close a run",
 		Long: `Runs what is owed of rescue and always for the phase that a run stopped in, then
 closes the run for good, and tells what remains to be done by hand.`,
-		Args:              takes(1, 1, "one run"),
+		Args:              takes(1, 1, "one run, as etcdplay runs lists them"),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.goOn(args, g, engine.Abort)

@@ -143,7 +143,7 @@ func (a *access) wrong(ids map[uint64]string) string {
 	}
 	want, err := strconv.ParseUint(strings.TrimPrefix(a.look.Cluster.ID, "0x"), 16, 64)
 	if a.look.Cluster.ID != "" && (err != nil || ids[want] == "") {
-		return fmt.Sprintf("the inventory expects cluster %s, and the endpoints belong to %s", a.look.Cluster.ID, seen[0])
+		return fmt.Sprintf("the inventory expects cluster %s, and the endpoints belong to %s; after a restore, write that as its id", a.look.Cluster.ID, seen[0])
 	}
 	return ""
 }
