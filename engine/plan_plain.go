@@ -105,6 +105,8 @@ func (w *planWalk) lookFailed(t *Task, e *Entry, err error) error {
 		return nil
 	}
 	switch {
+	case errors.Is(err, conn.ErrRefused) && e.Host != "":
+		return w.fail(err, t.finding(codeUnreachable, "Connection not made", fmt.Sprintf("No connection to host %s: %s.", e.Host, oneLine(err.Error())), e.Address, t.On))
 	case errors.Is(err, conn.ErrRefused):
 		return w.fail(err, t.finding(codeUnreachable, "Connection not made", sentence(err.Error()), e.Address, nil))
 	case !errors.Is(err, conn.ErrUnreachable):

@@ -276,6 +276,30 @@ func TestNoNewHostAfterFailure(t *testing.T) {
 	want(t, "effects", b.effects("a", "b", "c", "d"), "a=1 b=1 c=1 d=1")
 }
 
+// A host that does not answer, or does not let in, is named; the first with what
+// its task is for.
+func TestPlanNamesTheHost(t *testing.T) {
+	for _, tc := range []struct {
+		why  error
+		want string
+	}{
+		{conn.ErrUnreachable, "Host b does not answer: host is unreachable.\n\nName another."},
+		{conn.ErrRefused, "No connection to host b: connection was refused."},
+	} {
+		b := newBench(t)
+		b.env.Host = func(context.Context, HostSpec) (conn.Host, error) { return nil, tc.why }
+		only := b.add("only", "only")
+		only.On, only.Description = onHost("b"), "name another"
+		plan, err := MakePlan(context.Background(), b.program(&Phase{Tasks: []*Task{only}}), b.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.ExitCode() != ExitUnreachable || len(plan.Failed) != 1 || plan.Failed[0].Detail != tc.want {
+			t.Errorf("%v: got %d %+v", tc.why, plan.ExitCode(), plan.Failed)
+		}
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	b := newBench(t)
 	b.site.down["b"] = true

@@ -188,7 +188,7 @@ type sudoError struct{ said string }
 
 func (e *sudoError) Error() string {
 	if strings.Contains(e.said, "password is required") {
-		return conn.ErrRefused.Error() + ": sudo asks for a password, and none is configured"
+		return conn.ErrRefused.Error() + ": sudo asks for a password, and the connection has no become_password_env"
 	}
 	return conn.ErrRefused.Error() + ": sudo: " + strings.TrimPrefix(lastLine(e.said), "sudo: ")
 }
