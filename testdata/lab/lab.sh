@@ -35,6 +35,14 @@ make_network() { # LAB HOST
 	ip -n "$ns" link set host0 up
 }
 
+# Each host's systemd and what it runs take six inotify instances or so, and the
+# kernel gives all of root's processes together 128 by default; a systemd that
+# gets none hangs without a word.
+make_room() {
+	local limit=/proc/sys/fs/inotify/max_user_instances
+	[ "$(cat $limit)" -ge 1024 ] || echo 1024 >$limit || echo "cannot raise $limit: some hosts may not boot" >&2
+}
+
 boot() { # LAB HOST
 	local lab=$1 host=$2 dir=$1/$2 ns
 	ns=$(netns "$lab" "$host")
@@ -188,6 +196,7 @@ inventory() { # LAB N
 case ${1:-} in
 up)
 	lab=$2
+	make_room
 	mkdir -p "$lab"
 	echo "$3" >"$lab/rootfs"
 	echo "$4" >"$lab/etcd"
