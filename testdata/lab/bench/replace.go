@@ -20,6 +20,7 @@ type contender struct {
 	Name, Title string
 	Seconds     []float64
 	CPU         []float64 // seconds of this machine's processors, user and system, without the hosts
+	Apart       []float64 // seconds of the rounds in which etcd itself waited
 	Argv        []string  `json:"-"`
 	Env         []string  `json:"-"`
 }
@@ -83,21 +84,46 @@ func measureInside(ctx context.Context, s setup) error {
 func (c *cluster) measureReplacement(ctx context.Context, s setup, all []contender) error {
 	// The first round warms up: caches of the machine and of the hosts, and
 	// Ansible's connections, which persist.
-	for round := range s.Rounds + 1 {
+	short := func(c contender) bool { return len(c.Seconds) < s.Rounds }
+	for round := 0; slices.ContainsFunc(all, short) && round < 3*s.Rounds; round++ {
 		for i := range all {
 			which := &all[(round+i)%len(all)]
 			took, cpu, err := c.round(ctx, *which)
 			if err != nil {
 				return fmt.Errorf("%s: %w", which.Name, err)
 			}
-			fmt.Fprintf(os.Stderr, "round %d  %-8s %.3f s\n", round, which.Name, took)
-			if round > 0 {
+			waited, err := c.waited(took)
+			if err != nil {
+				return err
+			}
+			words := ""
+			if waited {
+				words = ", etcd waited"
+			}
+			fmt.Fprintf(os.Stderr, "round %d  %-8s %.3f s%s\n", round, which.Name, took, words)
+			switch {
+			case round == 0:
+			case waited:
+				which.Apart = append(which.Apart, took)
+			default:
 				which.Seconds = append(which.Seconds, took)
 				which.CPU = append(which.CPU, cpu)
 			}
 		}
 	}
+	if i := slices.IndexFunc(all, func(c contender) bool { return len(c.Seconds) == 0 }); i >= 0 {
+		return fmt.Errorf("%s: etcd waited in each of %d rounds", all[i].Name, len(all[i].Apart))
+	}
 	return writeJSON(filepath.Join(s.Lab, "results.json"), all)
+}
+
+// waited reports whether the new member's etcd lost the proposal with which it
+// tells its name to the cluster, and waited the seven seconds after which it
+// proposes it again, before it said that it was ready. took is the seconds of the
+// round that is just over.
+func (c *cluster) waited(took float64) (bool, error) {
+	out, err := c.output(failed, fmt.Sprintf(`journalctl -q -o cat -u etcd-member --since=-%ds | grep -c "failed to publish local member" || true`, int(took)+1), "")
+	return strings.TrimSpace(out) != "0", err
 }
 
 // writeJSON hands a result over to the process outside the lab.
