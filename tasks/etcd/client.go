@@ -44,6 +44,7 @@ type access struct {
 	links     *links
 	login     *login
 	leader    string        // ID of the member that changes have to go to; "" means any
+	leaving   string        // ID of the member that a change takes out, which is asked for lists and changes only if no other answers
 	patience  time.Duration // of one look
 }
 

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,7 @@ func TestReplace(t *testing.T) {
 	}
 
 	// One that is healthy is not removed without consent.
+	ctx = within(t, 20*time.Second)
 	w = &world.World{Cluster: Survey(within(t, 20*time.Second), l, nil)}
 	healthy := w.Cluster.OnHost("host-a")
 	if healthy == nil {
@@ -109,6 +111,23 @@ func TestReplace(t *testing.T) {
 	a = args(remove, map[string]cty.Value{"id": str(healthy.ID)})
 	if err := remove.Guard("", a, s, w).Err(); err == nil || !strings.Contains(err.Error(), "Q7") {
 		t.Errorf("removing a healthy one: got %v", err)
+	}
+
+	// Whoever leaves is not asked as long as another answers, and else it is.
+	for _, m := range w.Cluster.Members {
+		acc, err := accessBut(l, RemoveArgs{ID: m.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if got, err := acc.list(ctx); err != nil || !got.Linear || slices.Contains(m.ClientURLs, got.Endpoint) {
+				t.Errorf("%s leaves: got the list of %s, %v", m.Name, got.Endpoint, err)
+			}
+		}
+		acc.endpoints = m.ClientURLs
+		if got, err := acc.list(ctx); err != nil || !got.Linear || got.Endpoint != m.ClientURLs[0] {
+			t.Errorf("%s leaves, and is the only endpoint: got %+v, %v", m.Name, got, err)
+		}
 	}
 
 	// With consent, even the leader is; the others elect another one.

@@ -174,11 +174,13 @@ func (l listing) voters() int {
 	return n
 }
 
-// listOnce asks once. alive is how many members answered at all.
+// listOnce asks once. alive is how many members answered at all. What the member
+// that is to leave gives is used if no other gives the like: it stops once it has
+// left, perhaps before it answered a change.
 func (a *access) listOnce(ctx context.Context, wait time.Duration) (l listing, alive int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var best *sighting
+	var best, last *sighting
 	errs := map[string]error{}
 	for s := range a.sight(ctx) {
 		switch {
@@ -186,6 +188,8 @@ func (a *access) listOnce(ctx context.Context, wait time.Duration) (l listing, a
 			if errs[s.endpoint] == nil || !s.linear {
 				errs[s.endpoint] = s.err
 			}
+		case s.linear && hexID(s.list.Header.MemberId) == a.leaving:
+			last = &s
 		case s.linear:
 			return listingFrom(s), alive, nil
 		default:
@@ -194,6 +198,9 @@ func (a *access) listOnce(ctx context.Context, wait time.Duration) (l listing, a
 				best = &s
 			}
 		}
+	}
+	if last != nil {
+		return listingFrom(*last), alive, nil
 	}
 	if best == nil || best.deniedBy(errs) {
 		return listing{}, 0, silence(a.endpoints, errs)

@@ -42,7 +42,11 @@ func memberRemove(settle time.Duration) *engine.Type {
 			return a.check()
 		},
 		Observe: func(ctx context.Context, l engine.Look, a RemoveArgs) (listing, error) {
-			return observeList(ctx, l, a.Reach)
+			acc, err := accessBut(l, a)
+			if err != nil {
+				return listing{}, err
+			}
+			return acc.list(ctx)
 		},
 		Plan: planRemove,
 		Guard: func(_ string, a RemoveArgs, _ listing, w *world.World) world.Verdict {
@@ -69,6 +73,15 @@ func memberRemove(settle time.Duration) *engine.Type {
 			w.RemoveMember(canonical(a.ID))
 		},
 	})
+}
+
+// accessBut is the access to a cluster that the member of a is to leave.
+func accessBut(l engine.Look, a RemoveArgs) (*access, error) {
+	acc, err := newAccess(l, a.Reach)
+	if err == nil {
+		acc.leaving = canonical(a.ID)
+	}
+	return acc, err
 }
 
 // memberID reads an ID as etcd prints it.
@@ -120,7 +133,7 @@ func planRemove(p engine.Planning, a RemoveArgs, s listing) (engine.Planned, Rem
 }
 
 func applyRemove(ctx context.Context, h engine.Hands, a RemoveArgs, s listing) (RemoveResults, error) {
-	acc, err := newAccess(h.Look, a.Reach)
+	acc, err := accessBut(h.Look, a)
 	if err != nil {
 		return RemoveResults{}, engine.Definite(err)
 	}
