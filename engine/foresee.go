@@ -8,10 +8,11 @@ import (
 )
 
 // foresee has the connections made that a plan or a new run is going to need, and
-// in a run the hosts taken over, while the cluster is surveyed. Only hosts are touched that a task is certain to look at
-// if the plan comes to it: what depends on the result of a task is left out. And
-// only those that the survey reaches too: no other is to be contacted before it
-// is known that none of these shows a wrong host key.
+// in a run the hosts taken over, while the cluster is surveyed. Only hosts are
+// touched that a task is certain to look at if the plan comes to it: what depends on
+// the result of a task is left out. And only those that the survey reaches too: no
+// other is to be contacted before it is known that none of these shows a wrong host
+// key.
 func foresee(ctx context.Context, p *Program, env Env) {
 	if env.Prepare == nil {
 		return

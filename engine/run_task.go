@@ -55,15 +55,17 @@ func (p *runPhase) task(ctx context.Context, t *Task, place Place, s *Scope) err
 func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place, width int) (map[string]cty.Value, error) {
 	values, errs := make([]cty.Value, len(rs)), make([]error, len(rs))
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	failed := false
-	others := make(chan struct{}) // closed by the first failure
+	others := make(chan struct{})
+	failed := sync.OnceFunc(func() { close(others) })
 	slots := make(chan struct{}, width)
 	for i, r := range rs {
 		slots <- struct{}{}
-		mu.Lock()
-		quit := failed
-		mu.Unlock()
+		quit := false
+		select {
+		case <-others:
+			quit = true
+		default:
+		}
 		if !quit && place == InPhase && !p.fold.finished(r.address) {
 			switch {
 			case p.aborting && !p.hasBegun(r.address):
@@ -80,12 +82,7 @@ func (p *runPhase) rounds(ctx context.Context, t *Task, rs []round, place Place,
 			defer func() { <-slots }()
 			values[i], errs[i] = p.round(ctx, t, r, place, others)
 			if errs[i] != nil {
-				mu.Lock()
-				if !failed {
-					close(others)
-				}
-				failed = true
-				mu.Unlock()
+				failed()
 			}
 		})
 	}

@@ -81,8 +81,8 @@ func (h *hosts) connect(ctx context.Context, spec engine.HostSpec) (conn.Host, e
 }
 
 // Prepare begins to connect to spec, and to its systemd if units is set, and to take
-// it over in a run, so that what is asked of the host later need not wait. Whatever comes of it is told
-// then; only a host key that is refused ends the command, here as there.
+// it over in a run, so that what is asked of the host later need not wait. Whatever
+// comes of it is told then; only a host key that is refused ends the command, here as there.
 func (h *hosts) Prepare(ctx context.Context, spec engine.HostSpec, units bool) {
 	if !viaSSH(spec) {
 		return
