@@ -75,12 +75,9 @@ func (h *Host) Glance(ctx context.Context, all []*conn.Glance) {
 
 // statted puts what was found at a path into g.
 func (h *Host) statted(ctx context.Context, g *conn.Glance, out part, said []byte, found []conn.Info, err error) {
-	status, numErr := strconv.Atoi(out.status)
-	switch {
-	case numErr != nil:
-		err = numErr
-	case status != 0:
-		err = scriptError(status, string(said))
+	switch ended := out.ended(said); {
+	case ended != nil:
+		err = ended
 	case err == nil:
 		i := slices.IndexFunc(found, func(i conn.Info) bool { return i.Path == string(out.data) })
 		if i < 0 {
@@ -97,6 +94,16 @@ func (h *Host) statted(ctx context.Context, g *conn.Glance, out part, said []byt
 type part struct {
 	data   []byte
 	status string // "" of what follows the last one
+}
+
+// ended is how the look failed, which said that on standard error; nil if it did
+// not.
+func (p part) ended(said []byte) error {
+	status, err := strconv.Atoi(p.status)
+	if err == nil && status != 0 {
+		err = scriptError(status, string(said))
+	}
+	return err
 }
 
 // cutAnswers cuts at lines of the mark and a status. What follows the last one
@@ -116,11 +123,9 @@ func cutAnswers(out []byte, mark string) []part {
 
 // read puts what was read into g.
 func (h *Host) read(g *conn.Glance, out part, said []byte) {
-	status, err := strconv.Atoi(out.status)
+	err := out.ended(said)
 	switch {
 	case err != nil:
-	case status != 0:
-		err = scriptError(status, string(said))
 	case len(out.data) > conn.MaxFile:
 		err = conn.ErrTooBig
 	default:
@@ -132,12 +137,9 @@ func (h *Host) read(g *conn.Glance, out part, said []byte) {
 // listed puts what is in a folder into g: of a folder with few files it is among
 // what was found, of one with many it was described by itself.
 func (h *Host) listed(g *conn.Glance, out part, said, mounted []byte, found []conn.Info, err error) {
-	status, numErr := strconv.Atoi(out.status)
-	switch {
-	case numErr != nil:
-		err = numErr
-	case status != 0:
-		err = scriptError(status, string(said))
+	switch ended := out.ended(said); {
+	case ended != nil:
+		err = ended
 	case bytes.IndexByte(out.data, 0) >= 0:
 		found, err = parseEntries(slices.Concat(out.data, mounted))
 		g.Infos = listed(g.Path, found)
