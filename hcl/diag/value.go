@@ -81,17 +81,7 @@ func unknownText(v cty.Value, unknown string) string {
 
 func writeSequence(b *strings.Builder, v cty.Value, unknown string) {
 	b.WriteByte('[')
-	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		if i == mostElements {
-			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
-			break
-		}
-		_, e := it.Element()
-		writeText(b, e, unknown)
-	}
+	writeElements(b, v, func(_, e cty.Value) { writeText(b, e, unknown) })
 	b.WriteByte(']')
 }
 
@@ -101,6 +91,20 @@ func writeMapping(b *strings.Builder, v cty.Value, unknown string) {
 		return
 	}
 	b.WriteString("{ ")
+	writeElements(b, v, func(k, e cty.Value) {
+		name := k.AsString()
+		if !hclsyntax.ValidIdentifier(name) {
+			name = Quote(name)
+		}
+		b.WriteString(name + " = ")
+		writeText(b, e, unknown)
+	})
+	b.WriteString(" }")
+}
+
+// writeElements has the elements of a collection written with commas between
+// them, as many as a person reads, and tells how many more there are.
+func writeElements(b *strings.Builder, v cty.Value, write func(key, element cty.Value)) {
 	for it, i := v.ElementIterator(), 0; it.Next(); i++ {
 		if i > 0 {
 			b.WriteString(", ")
@@ -109,15 +113,8 @@ func writeMapping(b *strings.Builder, v cty.Value, unknown string) {
 			b.WriteString("and " + strconv.Itoa(v.LengthInt()-i) + " more")
 			break
 		}
-		k, e := it.Element()
-		name := k.AsString()
-		if !hclsyntax.ValidIdentifier(name) {
-			name = Quote(name)
-		}
-		b.WriteString(name + " = ")
-		writeText(b, e, unknown)
+		write(it.Element())
 	}
-	b.WriteString(" }")
 }
 
 func numberText(f *big.Float) string {
