@@ -122,6 +122,9 @@ func syntaxFindings(src []byte, file *hcl.File, found hcl.Diagnostics) engine.Di
 	return quiet(diag.Sort(ds))
 }
 
+// directiveForm is what looks like a directive of a template, at the end of a text.
+var directiveForm = regexp.MustCompile(`%\{[^}\n]*\}?$`)
+
 // advise says what to write where the parser says only what it cannot read.
 func advise(d *engine.Diagnostic, src []byte) {
 	at := d.Subject.Start.Byte
@@ -130,7 +133,7 @@ func advise(d *engine.Diagnostic, src []byte) {
 	case "Invalid escape sequence":
 		d.Detail += " For a backslash write two of them, \\\\."
 	case "Invalid template control keyword":
-		if directive := regexp.MustCompile(`%\{[^}\n]*\}?$`).FindString(upTo(src, d.Subject.End.Byte, '}')); directive != "" {
+		if directive := directiveForm.FindString(upTo(src, d.Subject.End.Byte, '}')); directive != "" {
 			d.Detail = fmt.Sprintf("%q is no directive of a template; those are if and for. For a literal %s write %%%s.", word, directive, directive)
 		}
 	case "Invalid block definition":
