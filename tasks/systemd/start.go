@@ -20,12 +20,13 @@ const steady = 500 * time.Millisecond
 // failed as it was before.
 const queued = 5 * time.Second
 
-// comesUp waits for a start that is under way already, the invocation, as the first members of a
-// cluster wait for each other: they say that they are ready once there is a quorum.
-// A first member, and a restored one, waits for the others for as long as it takes
-// (seen with 3.4 to 3.7), so one that ends is the reason why the rest waits in vain. Only an end that systemd made, since it took too long
-// to be ready, is no reason: systemd starts it again, and the others may have come.
-// Nothing is sent meanwhile, so every error is definite.
+// comesUp waits for a start that is under way already, the invocation, as the first
+// members of a cluster wait for each other: they say that they are ready once there
+// is a quorum. A first member, and a restored one, waits for the others for as long
+// as it takes (seen with 3.4 to 3.7), so one that ends is the reason why the rest
+// waits in vain. Only an end that systemd made, since it took too long to be ready,
+// is no reason: systemd starts it again, and the others may have come. Nothing is
+// sent meanwhile, so every error is definite.
 func comesUp(ctx context.Context, l engine.Look, a unitArgs, invocation string) error {
 	begun := time.Now()
 	l.Say("waiting until %s is active", a.Unit)

@@ -36,10 +36,8 @@ func later(entries []conn.JournalEntry, before, now string) []conn.JournalEntry 
 	if before != "" {
 		return entries
 	}
-	for i, e := range entries {
-		if e.Invocation == now {
-			return entries[i:]
-		}
+	if i := first(entries, now); i >= 0 {
+		return entries[i:]
 	}
 	// The journal does not know whose the words of a process are that was over
 	// before it looked: those of a start that failed at once.
@@ -55,16 +53,20 @@ func later(entries []conn.JournalEntry, before, now string) []conn.JournalEntry 
 
 // from is the entries from the invocation's first on; all where it has none.
 func from(entries []conn.JournalEntry, invocation string) []conn.JournalEntry {
-	i := slices.IndexFunc(entries, func(e conn.JournalEntry) bool { return e.Invocation == invocation && invocation != "" })
-	return entries[max(0, i):]
+	return entries[max(0, first(entries, invocation)):]
+}
+
+// first is where the invocation's first entry is; -1 if it has none.
+func first(entries []conn.JournalEntry, invocation string) int {
+	return slices.IndexFunc(entries, func(e conn.JournalEntry) bool { return e.Invocation == invocation && invocation != "" })
 }
 
 // notActive adds to err, of a start, what systemd and the unit itself have to
 // say: the state it is in, and the last lines of its journal, without those of
 // the start before, if there was one.
 func notActive(ctx context.Context, l engine.Look, unit string, begun time.Time, before string, err error) error {
-	since := func(entries []conn.JournalEntry, now string) []conn.JournalEntry { return later(entries, before, now) }
-	return withWords(ctx, l, unit, begun, since, err)
+	pick := func(entries []conn.JournalEntry, now string) []conn.JournalEntry { return later(entries, before, now) }
+	return withWords(ctx, l, unit, begun, pick, err)
 }
 
 // withWords is notActive with the lines of the last minute that pick leaves, given
