@@ -143,6 +143,9 @@ locals {
 
   # Of a launch that was refused because somebody else was there first, nothing is cleared up.
   left_alone = "Left alone: "
+
+  # The folder above the data directory.
+  above = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
 }
 
 phase "survey" {
@@ -195,11 +198,11 @@ phase "survey" {
   task "stat" "above_data" {
     on_each = cluster.members
     when    = cluster.layout == "debian"
-    path    = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+    path    = local.above
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be made safely. Once, on ${target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be made safely. Once, on ${target.name}: chown root: ${local.above} && chmod 0755 ${local.above}."
     }
   }
 

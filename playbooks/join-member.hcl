@@ -53,6 +53,9 @@ locals {
   endpoints  = coalesce(var.endpoints, cluster.endpoints)
   quarantine = ["${cluster.scheme}://${var.new.address}:${coalesce(var.quarantine_port, 0)}"]
   member     = var.quarantine_port == null ? var.new.member : merge(var.new.member, { client_urls = local.quarantine, listen_client_urls = local.quarantine })
+
+  # The folder above the data directory.
+  above = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
 }
 
 phase "survey" {
@@ -91,11 +94,11 @@ phase "survey" {
   task "stat" "above_data" {
     when = cluster.layout == "debian"
     on   = var.new
-    path = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+    path = local.above
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${var.new.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${var.new.name}: chown root: ${local.above} && chmod 0755 ${local.above}."
     }
   }
 

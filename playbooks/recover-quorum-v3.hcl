@@ -62,6 +62,9 @@ variable "form_timeout" {
 locals {
   lost      = var.lost[*].name
   reachable = [for h in cluster.members : h if !contains(local.lost, h.name)]
+
+  # The folder above the data directory.
+  above = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
 }
 
 phase "evidence" {
@@ -94,11 +97,11 @@ phase "evidence" {
     on_each  = local.reachable
     parallel = length(local.reachable)
     when     = cluster.layout == "debian"
-    path     = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+    path     = local.above
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: ${local.above} && chmod 0755 ${local.above}."
     }
   }
 

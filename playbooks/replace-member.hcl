@@ -57,6 +57,9 @@ locals {
   others    = [for h in cluster.members : h if h.name != var.failed.name]
   endpoints = flatten(local.others[*].member.client_urls)
   old       = etcd::member_for(task.before.members, var.failed)
+
+  # The folder above the data directory.
+  above = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
 }
 
 phase "survey" {
@@ -90,11 +93,11 @@ phase "survey" {
   task "stat" "above_data" {
     when = cluster.layout == "debian"
     on   = local.target
-    path = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+    path = local.above
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${local.target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${local.target.name}: chown root: ${local.above} && chmod 0755 ${local.above}."
     }
   }
 

@@ -106,6 +106,9 @@ locals {
   stake    = task.before.quorum ? "The cluster serves. All that is written after revision ${local.revision} of the snapshot will be lost." : local.known == 0 ? "Nobody can tell how much was written after revision ${local.revision} of the snapshot; it will be lost." : "The highest revision found is ${local.known}, and the snapshot ends at ${local.revision}: ${local.lacks} revisions will be lost."
 
   endpoints = var.quarantine ? [for h in local.restored : "${cluster.scheme}://${h.address}:${var.quarantine_port}"] : flatten(local.restored[*].member.client_urls)
+
+  # The folder above the data directory.
+  above = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
 }
 
 phase "evidence" {
@@ -138,11 +141,11 @@ phase "evidence" {
     on_each  = local.reachable
     parallel = length(local.reachable)
     when     = cluster.layout == "debian"
-    path     = regex("^(.*)/[^/]+$", cluster.data_dir)[0]
+    path     = local.above
 
     postcondition {
       condition     = self.owner != "etcd"
-      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]} && chmod 0755 ${regex("^(.*)/[^/]+$", cluster.data_dir)[0]}."
+      error_message = "The folder above ${cluster.data_dir} belongs to etcd, so nothing in it can be moved safely. Once, on ${target.name}: chown root: ${local.above} && chmod 0755 ${local.above}."
     }
   }
 
