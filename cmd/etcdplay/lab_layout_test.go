@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -64,9 +63,6 @@ func TestLabDebian(t *testing.T) {
 // TestLabDebianSecured is the life of a cluster with certificates and a password
 // in Debian's layout: what members are told, they are told by variables.
 func TestLabDebianSecured(t *testing.T) {
-	if os.Getenv("ETCDPLAY_LAB_MATRIX") != "all" {
-		t.Skip("ETCDPLAY_LAB_MATRIX=all runs it")
-	}
 	f := &life{lab: newLab(t, "3.4", 4), user: "core"}
 	f.installed(0)
 	f.certificates()

@@ -37,6 +37,10 @@ type Fixture struct {
 	// NoOtherFS says why there can be none.
 	OtherFS, NoOtherFS string
 
+	// Reached is the IP address of the machine of the tests under which the host
+	// reaches it; empty if that is the host itself.
+	Reached string
+
 	// NoUnits says why nothing about units can be tried; Unsupported, that all
 	// about them must then be conn.ErrUnsupported. Otherwise unit files can be
 	// written to UnitDir, and Notify is a command that says READY=1 to systemd.

@@ -1,6 +1,7 @@
 package conntest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -136,7 +137,7 @@ func testCancel(t *testing.T, f Fixture) {
 }
 
 func testDial(t *testing.T, f Fixture) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(cmp.Or(f.Reached, "127.0.0.1"), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
