@@ -141,7 +141,7 @@ func TestDiscoveryLaws(t *testing.T) {
 // registries is all that stands in the registries of both.
 func registries(t testing.TB, new3, old2 string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c3, err := clientv3.New(clientv3.Config{Context: ctx, Endpoints: []string{new3}, DialTimeout: 10 * time.Second})
 	if err != nil {
@@ -178,7 +178,7 @@ func registries(t testing.TB, new3, old2 string) string {
 // for another size, is refused whichever way it is named.
 func TestSpentToken(t *testing.T) {
 	_, spare, urls := up(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	one := token3{line{dial: spare.Dial}, []string{urls[0]}, "one"}
 	if err := one.create(ctx, 1); err != nil {

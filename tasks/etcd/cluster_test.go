@@ -221,7 +221,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 // that the model and the cluster agree.
 func (c *cluster) act(typ *engine.Type, given map[string]cty.Value) cty.Value {
 	c.t.Helper()
-	ctx, l, a := within(c.t, 40*time.Second), c.look(), args(typ, given)
+	ctx, l, a := within(c.t, time.Minute), c.look(), args(typ, given)
 	if err := typ.Check(a); err != nil {
 		c.t.Fatalf("%s: check: %v", typ.Name, err)
 	}
@@ -265,7 +265,7 @@ func (c *cluster) act(typ *engine.Type, given map[string]cty.Value) cty.Value {
 // the cluster is in, and returns the cluster as it is after it.
 func (c *cluster) hold(typ *engine.Type, given map[string]cty.Value) world.Cluster {
 	c.t.Helper()
-	ctx, l := within(c.t, 60*time.Second), c.look()
+	ctx, l := within(c.t, time.Minute), c.look()
 	enginetest.Run(c.t, typ, enginetest.Case{
 		Cluster: l.Cluster, Dial: l.Dial, Args: given, World: &world.World{Cluster: Survey(ctx, l, nil)},
 		Again: typ.Name == "etcd_member_add", // the second time, it is there and not ours
@@ -283,7 +283,7 @@ func (c *cluster) hold(typ *engine.Type, given map[string]cty.Value) world.Clust
 // read carries out a read, and returns its summary and its results.
 func (c *cluster) read(typ *engine.Type, given map[string]cty.Value) (string, cty.Value, error) {
 	c.t.Helper()
-	ctx, l, a := within(c.t, 20*time.Second), c.look(), args(typ, given)
+	ctx, l, a := within(c.t, time.Minute), c.look(), args(typ, given)
 	s, err := typ.Observe(ctx, l, a)
 	if err != nil {
 		return "", cty.NilVal, err

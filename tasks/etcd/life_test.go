@@ -17,7 +17,7 @@ import (
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	c := boot(t, 3)
-	if _, err := c.client().Put(within(t, 10*time.Second), "k", "v"); err != nil {
+	if _, err := c.client().Put(within(t, time.Minute), "k", "v"); err != nil {
 		t.Fatal(err)
 	}
 
@@ -44,7 +44,7 @@ func TestReplace(t *testing.T) {
 	if err != nil || summary != "2 of 3 healthy, not healthy: b" {
 		t.Errorf("health with b down: got %q, %v", summary, err)
 	}
-	if took := time.Since(begun); took > 8*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("health with b down took %s", took)
 	}
 	if r.GetAttr("ok").True() || r.GetAttr("quorum").False() || texts(r, "unhealthy") != "b" {
@@ -56,7 +56,7 @@ func TestReplace(t *testing.T) {
 	if _, _, err := c.read(health(), map[string]cty.Value{"require": str("quorum")}); err != nil {
 		t.Errorf("quorum required with b down: got %v", err)
 	}
-	w := &world.World{Cluster: Survey(within(t, 10*time.Second), c.look(), nil)}
+	w := &world.World{Cluster: Survey(within(t, time.Minute), c.look(), nil)}
 	add := memberAdd(settleFor)
 	fresh := args(add, map[string]cty.Value{"name": str("d"), "peer_urls": strs("http://127.0.4.9:1")})
 	if err := add.Guard("", fresh, engine.State{}, w).Err(); err == nil || !strings.Contains(err.Error(), "Q9") {
@@ -71,7 +71,7 @@ func TestReplace(t *testing.T) {
 	if texts(r, "id") != id || !r.GetAttr("count").RawEquals(cty.NumberIntVal(2)) {
 		t.Errorf("removed: got %#v", r)
 	}
-	ctx, l, a := within(t, 20*time.Second), c.look(), args(remove, byID)
+	ctx, l, a := within(t, time.Minute), c.look(), args(remove, byID)
 	w = &world.World{Cluster: Survey(ctx, l, nil)}
 	s, err := remove.Observe(ctx, l, a)
 	if err != nil {
@@ -102,8 +102,8 @@ func TestReplace(t *testing.T) {
 	}
 
 	// One that is healthy is not removed without consent.
-	ctx = within(t, 20*time.Second)
-	w = &world.World{Cluster: Survey(within(t, 20*time.Second), l, nil)}
+	ctx = within(t, time.Minute)
+	w = &world.World{Cluster: Survey(within(t, time.Minute), l, nil)}
 	healthy := w.Cluster.OnHost("host-a")
 	if healthy == nil {
 		t.Fatalf("got %+v", w.Cluster)
@@ -158,7 +158,7 @@ func join(t *testing.T, c *cluster, n *node) {
 		t.Errorf("before the learner starts: got %q, %v", summary, err)
 	}
 	// A second addition is refused before anything is sent.
-	w := &world.World{Cluster: Survey(within(t, 10*time.Second), c.look(), nil)}
+	w := &world.World{Cluster: Survey(within(t, time.Minute), c.look(), nil)}
 	again := args(memberAdd(settleFor), map[string]cty.Value{"name": str("z"), "peer_urls": strs(n.peer)})
 	if err := memberAdd(settleFor).Guard("", again, engine.State{}, w).Err(); err == nil || !strings.Contains(err.Error(), "Q2") || !strings.Contains(err.Error(), "Q16") {
 		t.Errorf("adding the same again: got %v", err)
@@ -166,7 +166,7 @@ func join(t *testing.T, c *cluster, n *node) {
 	n.start(t, texts(r, "initial_cluster"), texts(r, "initial_cluster_state"))
 	promote := memberPromote(time.Second)
 	c.hold(promote, map[string]cty.Value{"id": str(id)})
-	ctx, l, a := within(t, 20*time.Second), c.look(), args(promote, map[string]cty.Value{"id": str("0" + id)})
+	ctx, l, a := within(t, time.Minute), c.look(), args(promote, map[string]cty.Value{"id": str("0" + id)})
 	if _, err := promote.Apply(ctx, engine.Hands{Look: l}, a, engine.State{}); err != nil {
 		t.Errorf("promoting again: %v", err)
 	}
@@ -184,7 +184,7 @@ func join(t *testing.T, c *cluster, n *node) {
 func TestGrowFromOne(t *testing.T) {
 	t.Parallel()
 	c := boot(t, 1)
-	w := &world.World{Cluster: Survey(within(t, 10*time.Second), c.look(), nil)}
+	w := &world.World{Cluster: Survey(within(t, time.Minute), c.look(), nil)}
 	add := memberAdd(settleFor)
 	voter := args(add, map[string]cty.Value{"name": str("b"), "peer_urls": strs("http://127.0.4.2:1"), "learner": cty.False})
 	if err := add.Guard("", voter, engine.State{}, w).Err(); err == nil || !strings.Contains(err.Error(), "Q3") {

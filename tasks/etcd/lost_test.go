@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var stacks []byte
 	err := engine.Poll(ctx, 100*time.Millisecond, func(context.Context) (bool, error) {
@@ -138,7 +138,7 @@ func (r *robbed) Read(b []byte) (int, error) {
 // says, no answer comes.
 func (c *cluster) lose(th *thief, typ *engine.Type, a cty.Value, method string, request bool, seen func(listing) bool) engine.State {
 	c.t.Helper()
-	ctx, l := within(c.t, 40*time.Second), c.look()
+	ctx, l := within(c.t, time.Minute), c.look()
 	s, err := typ.Observe(ctx, l, a)
 	if err != nil {
 		c.t.Fatal(err)
@@ -177,12 +177,12 @@ func (c *cluster) lose(th *thief, typ *engine.Type, a cty.Value, method string, 
 // settled holds that Settle says what is true.
 func (c *cluster) settled(typ *engine.Type, a cty.Value, s engine.State, want engine.Settlement) cty.Value {
 	c.t.Helper()
-	got, r, err := typ.Settle(within(c.t, 20*time.Second), c.look(), a, s)
+	got, r, err := typ.Settle(within(c.t, time.Minute), c.look(), a, s)
 	if err != nil || got != want {
 		c.t.Fatalf("%s: settled as %q, %v; want %q", typ.Name, got, err, want)
 	}
 	if want == engine.Done {
-		if err := typ.Verify(within(c.t, 20*time.Second), c.look(), a, r); err != nil {
+		if err := typ.Verify(within(c.t, time.Minute), c.look(), a, r); err != nil {
 			c.t.Fatalf("%s: settled and not so: %v", typ.Name, err)
 		}
 	}
@@ -307,7 +307,7 @@ func (c *cluster) deadlines(add, remove *engine.Type) {
 	for i := range cuts + 1 {
 		peer := fmt.Sprintf("http://127.0.4.%d:2380", 100+i)
 		a := args(add, map[string]cty.Value{"name": str("x"), "peer_urls": strs(peer)})
-		ctx, l := within(c.t, 40*time.Second), c.look()
+		ctx, l := within(c.t, time.Minute), c.look()
 		s, err := add.Observe(ctx, l, a)
 		if err != nil {
 			c.t.Fatal(err)

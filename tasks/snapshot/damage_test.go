@@ -303,7 +303,7 @@ func TestWhatComesAlong(t *testing.T) {
 func TestAlarm(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	s.fill(t, 3)
-	_, err := s.etcd.Server.Alarm(within(t, 10*time.Second), &pb.AlarmRequest{
+	_, err := s.etcd.Server.Alarm(within(t, time.Minute), &pb.AlarmRequest{
 		Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: uint64(s.etcd.Server.MemberID()),
 	})
 	if err != nil {

@@ -61,7 +61,7 @@ func (s *trial) process(t *testing.T, program string) *clientv3.Client {
 
 func hashKV(t *testing.T, c *clientv3.Client) (hash uint32, revision int64) {
 	t.Helper()
-	h, err := c.HashKV(within(t, 20*time.Second), c.Endpoints()[0], 0)
+	h, err := c.HashKV(within(t, time.Minute), c.Endpoints()[0], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +79,11 @@ func TestVersions(t *testing.T) {
 			s := newTestTrial(t, filepath.Join(dir, "old"))
 			c := s.process(t, filepath.Join(bin, "etcd"))
 			for i := range 20 {
-				if _, err := c.Put(within(t, 20*time.Second), fmt.Sprint("key/", i), "value"); err != nil {
+				if _, err := c.Put(within(t, time.Minute), fmt.Sprint("key/", i), "value"); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := c.Delete(within(t, 20*time.Second), "key/7"); err != nil {
+			if _, err := c.Delete(within(t, time.Minute), "key/7"); err != nil {
 				t.Fatal(err)
 			}
 			hash, revision := hashKV(t, c)
@@ -125,14 +125,14 @@ func TestVersions(t *testing.T) {
 				if newRevision != revision+bump || m.Revision != newRevision || bump == 0 && newHash != hash {
 					t.Errorf("bump %d: HashKV %x at revision %d (the marker says %d); want %x at %d", bump, newHash, newRevision, m.Revision, hash, revision+bump)
 				}
-				all, err := c.Get(within(t, 20*time.Second), "key/", clientv3.WithPrefix())
+				all, err := c.Get(within(t, time.Minute), "key/", clientv3.WithPrefix())
 				if err != nil || all.Count != 19 {
 					t.Errorf("bump %d: %v keys, %v; want 19", bump, all, err)
 				}
 				if m.ClusterID != fmt.Sprintf("%x", all.Header.ClusterId) || m.MemberID != fmt.Sprintf("%x", all.Header.MemberId) {
 					t.Errorf("the marker says cluster %s, member %s; got %x, %x", m.ClusterID, m.MemberID, all.Header.ClusterId, all.Header.MemberId)
 				}
-				_, err = c.Get(within(t, 20*time.Second), "key/1", clientv3.WithRev(5))
+				_, err = c.Get(within(t, time.Minute), "key/1", clientv3.WithRev(5))
 				if compacted := errors.Is(err, rpctypes.ErrCompacted); compacted != (bump > 0) {
 					t.Errorf("bump %d: a revision before it: %v", bump, err)
 				}

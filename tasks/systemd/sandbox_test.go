@@ -113,7 +113,7 @@ func (b *bench) unit(t testing.TB, name string) conn.Unit {
 // until waits until the unit is as ok wants.
 func (b *bench) until(t *testing.T, name string, ok func(conn.Unit) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := engine.Poll(ctx, 50*time.Millisecond, func(context.Context) (bool, error) {
 		u := b.unit(t, name)
@@ -139,7 +139,7 @@ func (b *bench) look() engine.Look {
 // apply observes and applies, as a task of its own.
 func (b *bench) apply(t *testing.T, typ *engine.Type, given map[string]cty.Value) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	args := enginetest.Args(typ, given)
 	s, err := typ.Observe(ctx, b.look(), args)
@@ -247,7 +247,7 @@ func TestUnitThatCannotStart(t *testing.T) {
 			given := map[string]cty.Value{"unit": str(test.unit), "state": str(test.state)}
 			err := b.apply(t, systemd.Unit(), given)
 			if err == nil { // a simple service is started once it is forked: looking again shows it
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				typ := systemd.Unit()
 				none := cty.ObjectVal(map[string]cty.Value{
@@ -285,7 +285,7 @@ func TestUnitSettles(t *testing.T) {
 	}
 	settle := func(what string, want engine.Settlement) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if got, _, err := typ.Settle(ctx, b.look(), args, before); err != nil || got != want {
 			t.Errorf("%s: got %q, %v; want %q", what, got, err, want)
@@ -469,7 +469,7 @@ func TestJournal(t *testing.T) {
 	}
 	typ := systemd.Journal()
 	given := map[string]cty.Value{"unit": str("sleeper.service"), "lines": cty.NumberIntVal(5)}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := engine.Poll(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
 		s, err := typ.Observe(ctx, b.look(), enginetest.Args(typ, given))
@@ -545,7 +545,7 @@ func TestStartInTheQueue(t *testing.T) {
 	started := make(chan error, 1)
 	time.AfterFunc(time.Second, func() { started <- b.spare.Units().Start(t.Context(), "later.service", false) })
 	given := map[string]cty.Value{"unit": str("later.service"), "state": str("started"), "wait": cty.False}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	typ := systemd.Unit()
 	if err := typ.Verify(ctx, b.look(), enginetest.Args(typ, given), result); err != nil {

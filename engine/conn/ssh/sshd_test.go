@@ -169,7 +169,7 @@ func (s *server) run(t testing.TB, namespaces []string, sshd, config string) {
 			t.Logf("sshd said:\n%s", s.log)
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		c, err := net.Dial("tcp", s.addr)
 		if err == nil {
 			c.Close()

@@ -33,7 +33,7 @@ func addUser(t *testing.T, shell string) account {
 	}
 	t.Cleanup(func() {
 		// Its sessions end with their sshd, a moment after it.
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 			out, err := exec.Command(userdel, "--remove", u.name).CombinedOutput()
 			if err == nil {
 				return
