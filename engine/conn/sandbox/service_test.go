@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,25 @@ func TestService(t *testing.T) {
 				b.is("failed", "failed", "exit-code")
 				if _, err := h.Stat(t.Context(), "/srv/never"); !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("ExecStart ran: %v", err)
+				}
+			},
+		},
+		{
+			// All that a process said is in the journal once its end is seen.
+			name: "last-words",
+			unit: "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'seq 1 3000; echo; printf last; exit 3'\n",
+			test: func(t *testing.T, b bench) {
+				b.startFails("exit-code")
+				entries, err := b.h.Journal(t.Context(), conn.JournalQuery{Unit: b.name, Lines: 4000})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, e := range entries {
+					got = append(got, e.Message)
+				}
+				if n := len(got); n != 3002 || !slices.Equal(got[n-3:], []string{"3000", "", "last"}) {
+					t.Errorf("got %d lines, the last of them %q", n, got[max(0, n-3):])
 				}
 			},
 		},

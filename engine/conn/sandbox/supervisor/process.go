@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -99,20 +100,25 @@ func (s *service) launch(c unitfile.Command, main bool) (*process, error) {
 		Path: file, Args: argv, Env: env, Dir: dir, Stdout: in, Stderr: in,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}
-	err = startWithMask(&cmd, int(u.UMask))
-	in.Close()
-	if err != nil {
+	if err = startWithMask(&cmd, int(u.UMask)); err != nil {
+		in.Close()
 		out.Close()
 		return nil, err
 	}
 	p := &process{pid: cmd.Process.Pid, command: c, isMain: main, ended: make(chan struct{})}
 	s.groups[p.pid] = true
 	setLimit(p.pid, u.LimitNOFILE)
-	go s.record(out, p.pid, s.invocation)
+	mark, told := "\x00"+rand.Text(), make(chan struct{})
+	go s.record(out, p.pid, s.invocation, mark, told)
 	go func() {
 		// The error only repeats what the state says.
 		_ = cmd.Wait()
 		close(p.ended)
+		// Its last words are in the journal before its end is seen, also if
+		// others hold the pipe. A reader that has given up has closed it.
+		_, _ = in.WriteString("\n" + mark + "\n")
+		in.Close()
+		<-told
 		s.post(func() { s.exited(p, cmd.ProcessState.Sys().(syscall.WaitStatus)) })
 	}()
 	return p, nil
@@ -193,21 +199,40 @@ func (s *service) environment(main bool) ([]string, error) {
 const maxLine = 48 << 10
 
 // record writes to the journal what a process prints, until all who hold the
-// pipe have closed it.
-func (s *service) record(out io.ReadCloser, pid int, invocation string) {
+// pipe have closed it. It closes told once it has written what came before the
+// mark, which is a line of its own after a line break of its own.
+func (s *service) record(out io.ReadCloser, pid int, invocation, mark string, told chan struct{}) {
 	defer out.Close()
+	tell := sync.OnceFunc(func() { close(told) })
+	defer tell()
+	add := func(text string) {
+		priority := 6
+		if len(text) >= 3 && text[0] == '<' && text[2] == '>' && text[1] >= '0' && text[1] <= '7' {
+			priority, text = int(text[1]-'0'), text[3:]
+		}
+		s.machine.journal.add(s.name, record{Time: time.Now(), Priority: priority, PID: pid, Message: text, Start: invocation})
+	}
 	r := bufio.NewReaderSize(out, maxLine)
+	empty := false // there was an empty line, which may be the mark's
 	for {
 		line, err := r.ReadSlice('\n')
 		text := strings.TrimRight(string(line), "\r\n")
-		if text != "" || err == nil {
-			priority := 6
-			if len(text) >= 3 && text[0] == '<' && text[2] == '>' && text[1] >= '0' && text[1] <= '7' {
-				priority, text = int(text[1]-'0'), text[3:]
+		switch {
+		case text == mark:
+			empty = false
+			tell()
+		case text != "" || err == nil:
+			if empty {
+				add("")
 			}
-			s.machine.journal.add(s.name, record{Time: time.Now(), Priority: priority, PID: pid, Message: text, Start: invocation})
+			if empty = text == ""; !empty {
+				add(text)
+			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if empty {
+				add("")
+			}
 			return
 		}
 	}
