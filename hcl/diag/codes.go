@@ -14,6 +14,7 @@ const (
 	FileJSON       Code = "EP1005"
 	Syntax         Code = "EP1010"
 	NotAnOperator  Code = "EP1011"
+	SplitSequence  Code = "EP1012"
 	FormatMeaning  Code = "EP1020"
 )
 
@@ -183,6 +184,7 @@ func Codes() []Entry {
 		{FileJSON, "a file is in HCL's JSON form"},
 		{Syntax, "the text is not HCL"},
 		{NotAnOperator, "a word stands where an operator belongs"},
+		{SplitSequence, "a line break inside ${ } or %{ }"},
 		{FormatMeaning, "formatting would change what a file means"},
 
 		{NotAPlaybook, "a file has no playbook block, or is of another kind"},

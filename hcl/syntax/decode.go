@@ -62,6 +62,10 @@ func Decode(f *File, tool string) (*Playbook, engine.Diagnostics) {
 		d.add(diag.New(diag.EmptyPlaybook, "Empty playbook", p.Header.Range, diag.Place{In: title(f.Body.Blocks[0])},
 			"This playbook has no task, so there is nothing to do. Write task \"TYPE\" \"NAME\" { … }."))
 	}
+	for _, r := range f.split {
+		d.add(diag.Warn(diag.New(diag.SplitSequence, "Line break in a template", r, diag.Place{In: around(f.Body, r.Start.Byte)},
+			"What stands between the braces goes over more than one line, which nobody reads easily, and which formatters of HCL are known to spoil. Write it in one line. If that is too long, give a part of it a name in locals.")))
+	}
 	return p, diag.Sort(d.found)
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -24,6 +25,8 @@ type File struct {
 	Source []byte // as parsed: without byte order mark, lines ended by \n
 	Body   *hclsyntax.Body
 	Digest string // "sha256:…" over the tokens without comments and line breaks
+
+	split []hcl.Range // the "${" and "%{" whose sequences go over a line break
 }
 
 // Parse reads the text of a playbook, an inventory or a file of values. It
@@ -47,7 +50,25 @@ func Parse(filename string, src []byte) (*File, engine.Diagnostics) {
 	if found.HasErrors() {
 		return nil, syntaxFindings(src, file, found)
 	}
-	return &File{Name: filename, Source: src, Body: file.Body.(*hclsyntax.Body), Digest: digest(tokens)}, nil
+	return &File{Name: filename, Source: src, Body: file.Body.(*hclsyntax.Body), Digest: digest(tokens), split: split(tokens)}, nil
+}
+
+// split finds the template sequences that go over a line break, by where they
+// begin; of those in another one, only that one.
+func split(tokens hclsyntax.Tokens) []hcl.Range {
+	var found, open []hcl.Range
+	for _, t := range tokens {
+		switch {
+		case t.Type == hclsyntax.TokenTemplateInterp || t.Type == hclsyntax.TokenTemplateControl:
+			open = append(open, t.Range)
+		case len(open) == 0:
+		case t.Type == hclsyntax.TokenTemplateSeqEnd:
+			open = open[:len(open)-1]
+		case bytes.IndexByte(t.Bytes, '\n') >= 0 && !slices.Contains(found, open[0]):
+			found = append(found, open[0])
+		}
+	}
+	return found
 }
 
 // ParseExpression reads one expression, as it is given on a command line.
