@@ -3,8 +3,10 @@ package sandbox_test
 import (
 	"errors"
 	"io/fs"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/etcdplay/etcdplay/engine/conn"
@@ -300,4 +302,24 @@ func (b bench) says(part string) {
 		}
 	}
 	b.t.Errorf("nothing said of %q: %+v", part, entries)
+}
+
+// TestIgnoredSignals starts a sandbox from where signals are ignored, as in the
+// background of a script, and holds that its units do not inherit that.
+func TestIgnoredSignals(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Reset(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	h := host(t, up(t, 1, 1), "demo-etcd-2")
+	text := "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'grep SigIgn /proc/self/status'\n"
+	write(t, h, "/etc/systemd/system/ignored.service", text)
+	if err := h.Units().Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Units().Start(t.Context(), "ignored.service", true); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := h.Journal(t.Context(), conn.JournalQuery{Unit: "ignored.service"})
+	if err != nil || len(entries) != 1 || entries[0].Message != "SigIgn:\t0000000000000000" {
+		t.Errorf("got %+v, %v, want that nothing is ignored", entries, err)
+	}
 }

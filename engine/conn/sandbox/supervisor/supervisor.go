@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"time"
@@ -55,6 +56,7 @@ func Supervise(ctx context.Context, dir string) error {
 	}
 	// systemd's own default for what it starts; nothing here depends on another.
 	unix.Umask(0o022)
+	heedSignals()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,6 +86,18 @@ func Supervise(ctx context.Context, dir string) error {
 	}
 	log.Printf("supervisor %d is down", os.Getpid())
 	return nil
+}
+
+// heedSignals has what this process starts begin with no signal ignored, as under
+// systemd: from nohup, or from a shell's background, it inherits some that are.
+// It goes on ignoring them itself.
+func heedSignals() {
+	unheard := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(unheard, sig)
+		}
+	}
 }
 
 func (s *supervisor) findHosts() error {
