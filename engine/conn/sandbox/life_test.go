@@ -65,7 +65,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not %s after 20 s", what)
+			t.Fatalf("not %s after a minute", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -213,26 +213,22 @@ func (s *service) record(out io.ReadCloser, pid int, invocation, mark string, to
 		s.machine.journal.add(s.name, record{Time: time.Now(), Priority: priority, PID: pid, Message: text, Start: invocation})
 	}
 	r := bufio.NewReaderSize(out, maxLine)
-	empty := false // there was an empty line, which may be the mark's
+	empty := false // the line before was empty, which may be the mark's
 	for {
 		line, err := r.ReadSlice('\n')
 		text := strings.TrimRight(string(line), "\r\n")
-		switch {
-		case text == mark:
-			empty = false
+		if empty && text != mark {
+			add("")
+		}
+		empty = text == "" && err == nil
+		switch text {
+		case mark:
 			tell()
-		case text != "" || err == nil:
-			if empty {
-				add("")
-			}
-			if empty = text == ""; !empty {
-				add(text)
-			}
+		case "": // it waits for the next line
+		default:
+			add(text)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			if empty {
-				add("")
-			}
 			return
 		}
 	}
